@@ -78,22 +78,19 @@ func (s *server) invoke(ctx context.Context, payload json.RawMessage) (any, erro
 			s.Log.Warn("the function's timeout is short: with 30 s or more a cold layer takes fewer redirects", "left", left.Round(time.Millisecond))
 		})
 	}
-	answer, err := s.answer(ctx, event, described, began.Add(min(answerWithin, left-min(reserve, left/3))))
+	answer := s.answer(ctx, event, described, began.Add(min(answerWithin, left-min(reserve, left/3))))
 	s.handOver(ctx, deadline.Add(-min(lastMoment, left/20)))
-	if err != nil {
-		return nil, err
-	}
 	return event.response(answer), nil
 }
 
 // answer has the request answered before a time.
-func (s *server) answer(ctx context.Context, event front, described httpRequest, before time.Time) (httpResponse, error) {
+func (s *server) answer(ctx context.Context, event front, described httpRequest, before time.Time) httpResponse {
 	ctx, cancel := context.WithDeadline(ctx, before)
 	defer cancel()
 	limit := maxBody(event)
 	r, err := described.build(handlers.LimitBody(ctx, limit))
 	if err != nil {
-		return problem(http.StatusBadRequest, described.method, err.Error()), nil
+		return problem(http.StatusBadRequest, described.method, err.Error())
 	}
 	w := &writer{header: http.Header{}, limit: limit}
 	if broken := serve(s.Handler, w, r); broken || w.err != nil {
@@ -102,9 +99,9 @@ func (s *server) answer(ctx context.Context, event front, described httpRequest,
 		if w.err != nil {
 			reason = fmt.Sprintf("%v: %d bytes", w.err, limit)
 		}
-		return problem(http.StatusInternalServerError, r.Method, reason), nil
+		return problem(http.StatusInternalServerError, r.Method, reason)
 	}
-	return w.answer(r.Method), nil
+	return w.answer(r.Method)
 }
 
 // serve tells whether the handler broke its answer off.
