@@ -3,6 +3,13 @@
 package e2e_test
 
 import (
+	"archive/zip"
+	"debug/elf"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -21,7 +28,7 @@ func TestClientsPullAColdLayerFromAFunctionThatIsFrozen(t *testing.T) {
 	layer := layerFor(t, reg.Index("library/cold", "1", coldLayer))
 	reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.CDNGet, BytesPerSecond: coldSpeed})
 	f := lambda.Start(t, lambda.Options{
-		Bootstrap: testenv.Program(t), Front: lambda.FunctionURL, Timeout: time.Minute,
+		Bootstrap: functionFor(t, runtime.GOARCH), Front: lambda.FunctionURL, Timeout: time.Minute,
 		Env: append(minioStore(t, testenv.StartMinIO(t)),
 			"ENTREPOT_UPSTREAMS=docker.io="+reg.URL(), "ENTREPOT_LOG_FORMAT=json", "ENTREPOT_FILL_CONNECTIONS=4", "ENTREPOT_SEGMENT_SIZE=8MiB"),
 	})
@@ -37,4 +44,51 @@ func TestClientsPullAColdLayerFromAFunctionThatIsFrozen(t *testing.T) {
 	if again := sent - coldLayer; again < 0 || again > int64(count.Freezes)*connections*segment || again > coldLayer/4 {
 		t.Errorf("the upstream has sent %d bytes of the layer, which has %d", sent, coldLayer)
 	}
+}
+
+// functionFor is the program in the function that `make lambda` makes for an architecture, unpacked.
+func functionFor(t testing.TB, arch string) (mine string) {
+	t.Helper()
+	build := exec.Command("make", "lambda")
+	build.Dir = testenv.Root()
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("make lambda: %v\n%s", err, out)
+	}
+	for name, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
+		program := unpackFunction(t, filepath.Join(testenv.Root(), "bin", "lambda-"+name+".zip"))
+		binary, err := elf.Open(program)
+		must(t, err, "read the function for "+name)
+		if binary.Machine != machine {
+			t.Errorf("the function for %s is for %s", name, binary.Machine)
+		}
+		if libraries, err := binary.ImportedLibraries(); err != nil || len(libraries) > 0 {
+			t.Errorf("the function for %s needs %v (%v), which Lambda may not have", name, libraries, err)
+		}
+		binary.Close()
+		if name == arch {
+			mine = program
+		}
+	}
+	return mine
+}
+
+// unpackFunction does with a function's archive what Lambda does.
+func unpackFunction(t testing.TB, path string) string {
+	t.Helper()
+	archive, err := zip.OpenReader(path)
+	must(t, err, "open the function")
+	defer archive.Close()
+	if len(archive.File) != 1 || archive.File[0].Name != "bootstrap" {
+		t.Fatalf("%s has other files than bootstrap", path)
+	}
+	packed, err := archive.File[0].Open()
+	must(t, err, "open the program in the function")
+	defer packed.Close()
+	program := filepath.Join(t.TempDir(), "bootstrap")
+	to, err := os.OpenFile(program, os.O_CREATE|os.O_WRONLY, archive.File[0].Mode().Perm())
+	must(t, err, "unpack the function")
+	_, err = io.Copy(to, packed)
+	must(t, err, "unpack the function")
+	must(t, to.Close(), "unpack the function")
+	return program
 }
