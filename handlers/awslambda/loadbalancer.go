@@ -36,22 +36,12 @@ func peer(header http.Header) string {
 	if len(list) == 0 {
 		return ""
 	}
-	_, last, found := cutLast(list[len(list)-1], ",")
-	if !found {
-		last = list[len(list)-1]
-	}
-	last = strings.TrimSpace(last)
+	last := list[len(list)-1]
+	last = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
 	if host, _, err := net.SplitHostPort(last); err == nil { // where it is set to tell ports
 		return host
 	}
 	return strings.Trim(last, "[]")
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
 }
 
 func (e *loadBalancer) response(r httpResponse) any {

@@ -31,8 +31,8 @@ func newFreezing(t *testing.T, store backend.Store) *fill.Fills {
 	return fills
 }
 
-// request waits for the blob for so long, and then hands over. It returns the error of the wait, and how long each took.
-func request(t *testing.T, fills *fill.Fills, l *link, atMost time.Duration) (err error, waited, handedOver time.Duration) {
+// request waits for the blob for so long, and then hands over. It returns how long each took, and the error of the wait.
+func request(t *testing.T, fills *fill.Fills, l *link, atMost time.Duration) (waited, handedOver time.Duration, err error) {
 	t.Helper()
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), atMost)
@@ -46,7 +46,7 @@ func request(t *testing.T, fills *fill.Fills, l *link, atMost time.Duration) (er
 	defer cancel()
 	require.NoError(t, fills.HandOver(resting))
 	assert.Zero(t, fills.Count())
-	return err, answered.Sub(began), time.Since(answered)
+	return answered.Sub(began), time.Since(answered), err
 }
 
 func TestABlobIsLandedByRequestsBetweenWhichNothingRuns(t *testing.T) {
@@ -59,7 +59,7 @@ func TestABlobIsLandedByRequestsBetweenWhichNothingRuns(t *testing.T) {
 			require.Less(t, requests, 10)
 			fills := []*fill.Fills{mine, others, mine}[requests%3]
 			var waited, handedOver time.Duration
-			err, waited, handedOver = request(t, fills, l, 8*time.Second)
+			waited, handedOver, err = request(t, fills, l, 8*time.Second)
 			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 				require.ErrorIs(t, err, fill.ErrHandedOver, "it may end by itself, where no segment can be begun any more")
 			}
@@ -81,7 +81,7 @@ func TestOneWhoOnlyFollowsHandsOverAtOnce(t *testing.T) {
 		leader, follower := newFreezing(t, store), newFreezing(t, store)
 		_, err := leader.Join(t.Context(), digest.FromBytes(l.content), l)
 		require.NoError(t, err)
-		err, waited, handedOver := request(t, follower, l, 5*time.Second)
+		waited, handedOver, err := request(t, follower, l, 5*time.Second)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Equal(t, 5*time.Second, waited)
 		assert.Less(t, handedOver, time.Second)
@@ -93,7 +93,7 @@ func TestARequestWithoutTimeForASegmentBeginsNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLink(4, 100)
 		store := new(memory.Store)
-		err, _, _ := request(t, newFreezing(t, store), l, time.Second)
+		_, _, err := request(t, newFreezing(t, store), l, time.Second)
 		assert.ErrorIs(t, err, fill.ErrHandedOver)
 		assert.Empty(t, l.asked)
 		for object := range store.List(t.Context(), "", "") {
