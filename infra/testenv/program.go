@@ -91,6 +91,13 @@ func StartProgram(t testing.TB, env ...string) *Process {
 func StartServe(t testing.TB, path string, env ...string) *Process {
 	t.Helper()
 	p := Start(t, "entrepot", env, path, "serve")
+	MayNotCrash(t, p)
+	return p
+}
+
+// MayNotCrash fails the test where the program writes of a panic or of a data race.
+func MayNotCrash(t testing.TB, p *Process) {
+	t.Helper()
 	t.Cleanup(func() {
 		out := p.Output(t)
 		for _, sign := range []string{"panic: ", "fatal error: ", "WARNING: DATA RACE"} {
@@ -99,5 +106,4 @@ func StartServe(t testing.TB, path string, env ...string) *Process {
 			}
 		}
 	})
-	return p
 }

@@ -80,6 +80,7 @@ func (f *Function) startEnvironment() *environment {
 		"LAMBDA_TASK_ROOT=/var/task",
 		"_HANDLER=bootstrap",
 	}, f.Env...), f.Bootstrap)
+	testenv.MayNotCrash(f.t, e.process)
 	f.t.Cleanup(func() {
 		e.end()
 		e.api.CloseClientConnections()
