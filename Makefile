@@ -79,7 +79,7 @@ test: lint $(call stamps,$(TEST_TOOLS)) ## lint, then all tests with the race de
 
 .PHONY: e2e
 e2e: $(call stamps,$(E2E_TOOLS)) debian infra-check ## infra-check, then pull with the real docker, containerd, podman, skopeo and crane; conformance (as root)
-	go test -tags e2e -count=1 -v -timeout 18m ./cmd/entrepot/e2e
+	ENTREPOT_TEST_POLICY=$(POLICY) go test -tags e2e -count=1 -v -timeout 18m ./cmd/entrepot/e2e
 	go test -tags e2e -count=1 -v -timeout 60m ./cmd/entrepot/e2e/cluster
 
 .PHONY: e2e-cluster
@@ -91,7 +91,7 @@ conformance: $(call stamps,$(E2E_TOOLS)) ## only the OCI conformance suite
 	go test -tags e2e -count=1 -v -timeout 5m -run Conformance ./cmd/entrepot/e2e
 
 .PHONY: infra-check infra-check-compose infra-check-helm infra-check-systemd infra-check-terraform
-infra-check: infra-check-compose infra-check-helm infra-check-systemd ## check what is shipped beside the program: compose, Helm, systemd (Terraform: infra-check-terraform)
+infra-check: infra-check-compose infra-check-helm infra-check-systemd infra-check-terraform ## check what is shipped beside the program: compose, Helm, systemd, Terraform
 	cd infra/check && go vet ./...
 
 infra-check-compose: $(call stamps,$(MINIO) $(REGISTRY) $(MC)) debian-infra
