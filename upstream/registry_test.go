@@ -143,6 +143,28 @@ func TestAPrivateRepositoryNeedsTheCredentialOfItsHost(t *testing.T) {
 	assertWellBehaved(t, reg)
 }
 
+// changing is a credential that may be replaced while it is in use, as one in a file may be, or one that a helper gives.
+type changing struct{ authn.Basic }
+
+func (c *changing) Resolve(authn.Resource) (authn.Authenticator, error) {
+	now := c.Basic
+	return &now, nil
+}
+
+func TestACredentialMayBeReplaced(t *testing.T) {
+	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, Username: "ada", Password: "second", Private: []string{"corp/app"}})
+	reg.Image("corp/app", "1", 1000)
+	credential := &changing{authn.Basic{Username: "ada", Password: "first"}}
+	r, repo := connect(t, authn.RefreshingKeychain(credential, 0), reg.URL()), repository(t, "corp/app")
+	_, err := r.HeadManifest(t.Context(), repo, tag(t, "1"))
+	failed := new(upstream.Error)
+	require.ErrorAs(t, err, &failed)
+	assert.True(t, failed.Denied())
+	credential.Password = "second"
+	_, err = r.HeadManifest(t.Context(), repo, tag(t, "1"))
+	require.NoError(t, err)
+}
+
 func TestACredentialIsNotSentToATokenServiceOfAnotherSite(t *testing.T) {
 	elsewhere := upstreamtest.Start(t, upstreamtest.Options{Host: "127.0.0.4"})
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, Username: "ada", Password: "secret", Realm: elsewhere.URL() + "/token"})

@@ -7,24 +7,6 @@ import (
 	"github.com/entrepot-io/entrepot/presign"
 )
 
-// secret is a text that is not shown.
-type secret string
-
-func (s *secret) UnmarshalText(text []byte) error {
-	*s = secret(text)
-	return nil
-}
-
-func (s secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return "(secret)"
-}
-
-// GoString keeps it from %#v too.
-func (s secret) GoString() string { return s.String() }
-
 func (c config) checkCDN() error {
 	hasKey := c.CDNKey != "" || c.CDNKeyFile != ""
 	switch {

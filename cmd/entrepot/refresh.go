@@ -36,6 +36,9 @@ func refreshCommand() *cobra.Command {
 // refresh goes on to the next image where one fails, and returns all failures.
 func refresh(ctx context.Context, cfg config, images []string, out io.Writer) error {
 	cfg.RecordUse = false
+	if err := cfg.readSecrets(ctx); err != nil {
+		return err
+	}
 	_, core, err := build(ctx, cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		return err

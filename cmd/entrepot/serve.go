@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
@@ -63,6 +62,9 @@ func serve(ctx context.Context, cfg config, out, logs io.Writer) error {
 			return err
 		}
 		defer listener.Close()
+	}
+	if err := cfg.readSecrets(ctx); err != nil {
+		return err
 	}
 	store, core, err := build(ctx, cfg, log, registry)
 	if err != nil {
@@ -124,8 +126,12 @@ func build(ctx context.Context, cfg config, log *slog.Logger, registry *promethe
 		return nil, nil, err
 	}
 	transport := upstream.NewTransport(upstream.Timeouts{IdleBody: cfg.Stall, MinSpeed: int64(cfg.MinSpeed), Idle: cfg.platform.idleConnections()})
+	keychain, err := cfg.keychain()
+	if err != nil {
+		return nil, nil, err
+	}
 	upstreams, err := cfg.Upstreams.open(upstream.Config{
-		Keychain:  authn.DefaultKeychain,
+		Keychain:  keychain,
 		UserAgent: "entrepot/" + programVersion(),
 		Downloads: cfg.Downloads,
 		Budget:    cfg.Budget,
