@@ -50,7 +50,7 @@ func TestWhatIsBrokenIsFound(t *testing.T) {
 		"an attribute of a list of objects that there is not": {"valid", "modules/aws-lambda/api_gateway.tf",
 			`domain_name_configuration[0].target_domain_name`, `domain_name_configuration[0].target`, `no argument, nested block, or exported attribute named "target"`},
 		"a variable of a module that there is not": {"valid", "examples/aws-ecs/main.tf",
-			`allowed_cidrs            =`, `allowed_networks         =`, `An argument named "allowed_networks" is not expected here`},
+			`allowed_cidrs `, `allowed_networks `, `An argument named "allowed_networks" is not expected here`},
 		"a variable of a module that is missing": {"valid", "examples/minio/main.tf",
 			"  bucket   = \"images\"\n", "", `The argument "bucket" is required`},
 		"an output of a module that there is not": {"valid", "examples/aws-lambda/main.tf",

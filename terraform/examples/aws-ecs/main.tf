@@ -76,18 +76,18 @@ module "bucket" {
 module "mirror" {
   source = "../../modules/aws-ecs"
 
-  name                     = var.name
-  image                    = var.image
-  vpc_id                   = data.aws_vpc.this.id
-  task_subnet_ids          = data.aws_subnets.this.ids
-  balancer_subnet_ids      = data.aws_subnets.this.ids
-  route_table_ids          = data.aws_route_tables.this.ids
-  assign_public_ip         = true
-  allowed_cidrs            = [data.aws_vpc.this.cidr_block]
-  domain                   = var.domain
-  docker_config_secret_arn = var.docker_config_secret_arn
-  policy_json              = module.bucket.policy_json
-  environment              = module.bucket.environment
+  name                = var.name
+  image               = var.image
+  vpc_id              = data.aws_vpc.this.id
+  task_subnet_ids     = data.aws_subnets.this.ids
+  balancer_subnet_ids = data.aws_subnets.this.ids
+  route_table_ids     = data.aws_route_tables.this.ids
+  assign_public_ip    = true
+  allowed_cidrs       = [data.aws_vpc.this.cidr_block]
+  domain              = var.domain
+  secrets             = var.docker_config_secret_arn == null ? {} : { ENTREPOT_DOCKER_CONFIG = var.docker_config_secret_arn }
+  policy_json         = module.bucket.policy_json
+  environment         = module.bucket.environment
 }
 
 output "url" {

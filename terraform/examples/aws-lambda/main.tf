@@ -51,6 +51,12 @@ variable "domain" {
   default = null
 }
 
+variable "docker_config_secret_arn" {
+  description = "ARN of a secret with a Docker config.json for upstreams: aws secretsmanager create-secret --name mirror-upstreams --secret-string file://config.json. Null: none."
+  type        = string
+  default     = null
+}
+
 module "bucket" {
   source = "../../modules/bucket-s3"
 
@@ -67,6 +73,7 @@ module "mirror" {
   domain      = var.domain
   concurrency = 50
   policy_json = module.bucket.policy_json
+  secrets     = var.docker_config_secret_arn == null ? {} : { ENTREPOT_DOCKER_CONFIG = var.docker_config_secret_arn }
   environment = merge(module.bucket.environment, { ENTREPOT_TAG_TTL = "5m" })
 }
 

@@ -7,8 +7,6 @@ locals {
       Principal = { Service = "ecs-tasks.amazonaws.com" }
     }]
   })
-
-  secret_arns = concat(values(var.secrets), var.docker_config_secret_arn[*])
 }
 
 # What entrepot itself may do.
@@ -54,11 +52,11 @@ resource "aws_iam_role_policy" "execution" {
         Action   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
         Resource = local.repository_arn
       },
-      ], length(local.secret_arns) == 0 ? [] : [
+      ], length(var.secrets) == 0 ? [] : [
       {
         Effect   = "Allow"
         Action   = "secretsmanager:GetSecretValue"
-        Resource = local.secret_arns
+        Resource = values(var.secrets)
       },
     ])
   })

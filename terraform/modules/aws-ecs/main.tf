@@ -9,9 +9,7 @@ locals {
     ENTREPOT_LOG_FORMAT      = "json"
     ENTREPOT_DRAIN_TIMEOUT   = "110s"
     ENTREPOT_TRUSTED_PROXIES = join(",", [for s in data.aws_subnet.balancer : s.cidr_block])
-  }, var.environment, local.has_config ? { DOCKER_CONFIG = "/docker" } : {})
-
-  has_config = var.docker_config_secret_arn != null
+  }, var.environment)
 }
 
 data "aws_subnet" "balancer" {

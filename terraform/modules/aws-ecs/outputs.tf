@@ -37,6 +37,11 @@ output "task_role_arn" {
   value       = aws_iam_role.task.arn
 }
 
+output "task_security_group_id" {
+  description = "ID of the tasks' security group, which lets them dial port 443 only."
+  value       = aws_security_group.task.id
+}
+
 output "log_group" {
   description = "Name of the log group."
   value       = aws_cloudwatch_log_group.this.name

@@ -174,13 +174,13 @@ variable "environment" {
   }
 
   validation {
-    condition     = !contains(keys(var.environment), "ENTREPOT_CDN_KEY")
-    error_message = "The private key would be in the state; put it into Secrets Manager, and its ARN into secrets."
+    condition     = length(setintersection(keys(var.environment), ["ENTREPOT_CDN_KEY", "ENTREPOT_DOCKER_CONFIG"])) == 0
+    error_message = "They would be in the state. Put them into Secrets Manager, and their ARNs into secrets."
   }
 }
 
 variable "secrets" {
-  description = "Variables whose values are in Secrets Manager, such as ENTREPOT_CDN_KEY, by the ARNs of the secrets. Their values are not in the state."
+  description = "Variables whose values are in Secrets Manager, by the ARNs of the secrets: ENTREPOT_DOCKER_CONFIG (a Docker config.json with the credentials for upstreams), ENTREPOT_CDN_KEY. Their values are not in the state."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -189,24 +189,6 @@ variable "secrets" {
     condition     = alltrue([for arn in values(var.secrets) : can(regex("^arn:[a-z-]+:secretsmanager:", arn))])
     error_message = "They have to be ARNs of secrets in Secrets Manager."
   }
-}
-
-variable "docker_config_secret_arn" {
-  description = "ARN of a secret that has a Docker config.json with the credentials for upstreams. Null: none."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.docker_config_secret_arn == null || can(regex("^arn:[a-z-]+:secretsmanager:", var.docker_config_secret_arn))
-    error_message = "It has to be the ARN of a secret in Secrets Manager."
-  }
-}
-
-variable "shell_image" {
-  description = "Image with a shell that writes the secret of docker_config_secret_arn to a file before entrepot starts."
-  type        = string
-  default     = "public.ecr.aws/docker/library/busybox:1.37"
-  nullable    = false
 }
 
 variable "log_days" {

@@ -18,6 +18,21 @@ resource "aws_iam_role_policy" "bucket" {
   policy = var.policy_json
 }
 
+resource "aws_iam_role_policy" "secrets" {
+  count = length(var.secrets) == 0 ? 0 : 1
+  name  = "secrets"
+  role  = aws_iam_role.this.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = "secretsmanager:GetSecretValue"
+      Resource = values(var.secrets)
+    }]
+  })
+}
+
 resource "aws_iam_role_policy" "log" {
   name = "log"
   role = aws_iam_role.this.id

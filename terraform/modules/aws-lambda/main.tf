@@ -1,6 +1,6 @@
 locals {
   # Answers are limited in size and time there: blobs go by redirects.
-  environment = merge({ ENTREPOT_MISS = "redirect", ENTREPOT_LOG_FORMAT = "json" }, var.environment)
+  environment = merge({ ENTREPOT_MISS = "redirect", ENTREPOT_LOG_FORMAT = "json" }, var.environment, var.secrets)
 }
 
 resource "aws_cloudwatch_log_group" "this" {
@@ -35,5 +35,5 @@ resource "aws_lambda_function" "this" {
     log_format = "Text" # entrepot writes JSON by itself
   }
 
-  depends_on = [aws_iam_role_policy.log]
+  depends_on = [aws_iam_role_policy.log, aws_iam_role_policy.secrets]
 }

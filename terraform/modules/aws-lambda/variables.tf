@@ -100,8 +100,25 @@ variable "environment" {
   }
 
   validation {
-    condition     = !contains(keys(var.environment), "ENTREPOT_CDN_KEY")
-    error_message = "The private key would be in the state and in the function's configuration. Put a file with it into the image or zip, and name it in ENTREPOT_CDN_KEY_FILE."
+    condition     = length(setintersection(keys(var.environment), ["ENTREPOT_CDN_KEY", "ENTREPOT_DOCKER_CONFIG"])) == 0
+    error_message = "They would be in the state and in the function's configuration. Put them into Secrets Manager, and their ARNs into secrets."
+  }
+}
+
+variable "secrets" {
+  description = "ENTREPOT_DOCKER_CONFIG (a Docker config.json with the credentials for upstreams) and ENTREPOT_CDN_KEY, by the ARNs of the secrets in Secrets Manager that have them. The function reads them when it starts; they are neither in the state nor in its configuration."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(keys(var.secrets), ["ENTREPOT_CDN_KEY", "ENTREPOT_DOCKER_CONFIG"])) == 0
+    error_message = "entrepot reads ENTREPOT_DOCKER_CONFIG and ENTREPOT_CDN_KEY from Secrets Manager, and no others."
+  }
+
+  validation {
+    condition     = alltrue([for arn in values(var.secrets) : can(regex("^arn:[a-z-]+:secretsmanager:", arn))])
+    error_message = "They have to be ARNs of secrets in Secrets Manager."
   }
 }
 

@@ -6,7 +6,7 @@ locals {
     AWS_REGION          = "auto"
     # Answers of a known size are limited to 32 MiB there.
     ENTREPOT_MISS = "redirect"
-  }, var.environment, var.docker_config_secret == null ? {} : { DOCKER_CONFIG = "/docker" })
+  }, var.environment)
 }
 
 resource "google_service_account" "this" {
@@ -67,12 +67,18 @@ resource "google_cloud_run_v2_service" "this" {
         }
       }
 
-      dynamic "volume_mounts" {
-        for_each = var.docker_config_secret[*]
+      dynamic "env" {
+        for_each = var.secrets
 
         content {
-          name       = "docker"
-          mount_path = "/docker"
+          name = env.key
+
+          value_source {
+            secret_key_ref {
+              secret  = env.value
+              version = "latest"
+            }
+          }
         }
       }
 
@@ -83,23 +89,6 @@ resource "google_cloud_run_v2_service" "this" {
 
         http_get {
           path = "/healthz" # the bucket is asked by the first request that needs it
-        }
-      }
-    }
-
-    dynamic "volumes" {
-      for_each = var.docker_config_secret[*]
-
-      content {
-        name = "docker"
-
-        secret {
-          secret = volumes.value
-
-          items {
-            path    = "config.json"
-            version = "latest"
-          }
         }
       }
     }

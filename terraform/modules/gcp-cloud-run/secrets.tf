@@ -19,15 +19,8 @@ resource "google_secret_manager_secret_version" "hmac" {
   }
 }
 
-locals {
-  secrets = merge(
-    { hmac = google_secret_manager_secret.hmac.secret_id },
-    var.docker_config_secret == null ? {} : { docker = var.docker_config_secret },
-  )
-}
-
 resource "google_secret_manager_secret_iam_member" "this" {
-  for_each  = local.secrets
+  for_each  = merge({ AWS_SECRET_ACCESS_KEY = google_secret_manager_secret.hmac.secret_id }, var.secrets)
   project   = var.project
   secret_id = each.value
   role      = "roles/secretmanager.secretAccessor"

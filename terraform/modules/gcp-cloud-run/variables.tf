@@ -141,19 +141,20 @@ variable "environment" {
   nullable    = false
 
   validation {
-    condition     = length(setintersection(keys(var.environment), ["AWS_SECRET_ACCESS_KEY", "ENTREPOT_CDN_KEY", "PORT"])) == 0
-    error_message = "PORT is Cloud Run's to set, and keys do not belong there."
+    condition     = length(setintersection(keys(var.environment), ["AWS_SECRET_ACCESS_KEY", "ENTREPOT_CDN_KEY", "ENTREPOT_DOCKER_CONFIG", "PORT"])) == 0
+    error_message = "PORT is Cloud Run's to set. Keys belong into Secret Manager, and the IDs of their secrets into secrets."
   }
 }
 
-variable "docker_config_secret" {
-  description = "ID of a secret in Secret Manager that has a Docker config.json with the credentials for upstreams. Null: none."
-  type        = string
-  default     = null
+variable "secrets" {
+  description = "Variables whose values are in Secret Manager, by the IDs of the secrets: ENTREPOT_DOCKER_CONFIG (a Docker config.json with the credentials for upstreams), ENTREPOT_CDN_KEY. Their values are not in the state."
+  type        = map(string)
+  default     = {}
+  nullable    = false
 
   validation {
-    condition     = var.docker_config_secret == null || can(regex("^[A-Za-z0-9_-]{1,255}$", var.docker_config_secret))
-    error_message = "It has to be the ID of a secret of the project, without a path."
+    condition     = alltrue([for id in values(var.secrets) : can(regex("^[A-Za-z0-9_-]{1,255}$", id))])
+    error_message = "They have to be IDs of secrets of the project, without a path."
   }
 }
 

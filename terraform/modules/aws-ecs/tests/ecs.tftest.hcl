@@ -57,11 +57,13 @@ run "least" {
 run "everything" {
   command = apply
   variables {
-    image                    = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/entrepot@sha256:0123456789012345678901234567890123456789012345678901234567890123"
-    domain                   = { name = "mirror.example.com", certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/0", zone_id = "Z0" }
-    route_table_ids          = ["rtb-1"]
-    secrets                  = { ENTREPOT_CDN_KEY = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:cdn-AAAAAA" }
-    docker_config_secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:docker-AAAAAA"
+    image           = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/entrepot@sha256:0123456789012345678901234567890123456789012345678901234567890123"
+    domain          = { name = "mirror.example.com", certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/0", zone_id = "Z0" }
+    route_table_ids = ["rtb-1"]
+    secrets = {
+      ENTREPOT_CDN_KEY       = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:cdn-AAAAAA"
+      ENTREPOT_DOCKER_CONFIG = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:docker-AAAAAA"
+    }
   }
 
   assert {
@@ -69,7 +71,7 @@ run "everything" {
     error_message = "the URL is ${output.url}"
   }
   assert {
-    condition     = [for c in jsondecode(aws_ecs_task_definition.this.container_definitions) : c.name] == ["entrepot", "config"]
+    condition     = [for s in jsondecode(aws_ecs_task_definition.this.container_definitions)[0].secrets : s.name] == ["ENTREPOT_CDN_KEY", "ENTREPOT_DOCKER_CONFIG"]
     error_message = aws_ecs_task_definition.this.container_definitions
   }
   assert {
@@ -85,25 +87,24 @@ run "everything" {
 run "values_that_are_none" {
   command = plan
   variables {
-    name                     = "Mirror"
-    image                    = "entrepot:latest"
-    architecture             = "arm64"
-    cpu                      = 500
-    tasks                    = { min = 3, max = 2 }
-    vpc_id                   = "mine"
-    task_subnet_ids          = []
-    balancer_subnet_ids      = ["subnet-2"]
-    allowed_cidrs            = ["10.0.0.0"]
-    domain                   = { name = "mirror.example.com", certificate_arn = "mine" }
-    policy_json              = "{}"
-    environment              = { ENTREPOT_STORE = "file:./data" }
-    secrets                  = { ENTREPOT_CDN_KEY = "-----BEGIN PRIVATE KEY-----" }
-    docker_config_secret_arn = "{}"
-    log_days                 = 2
+    name                = "Mirror"
+    image               = "entrepot:latest"
+    architecture        = "arm64"
+    cpu                 = 500
+    tasks               = { min = 3, max = 2 }
+    vpc_id              = "mine"
+    task_subnet_ids     = []
+    balancer_subnet_ids = ["subnet-2"]
+    allowed_cidrs       = ["10.0.0.0"]
+    domain              = { name = "mirror.example.com", certificate_arn = "mine" }
+    policy_json         = "{}"
+    environment         = { ENTREPOT_STORE = "file:./data" }
+    secrets             = { ENTREPOT_CDN_KEY = "-----BEGIN PRIVATE KEY-----" }
+    log_days            = 2
   }
   expect_failures = [
     var.name, var.image, var.architecture, var.cpu, var.tasks, var.vpc_id, var.task_subnet_ids, var.balancer_subnet_ids,
-    var.allowed_cidrs, var.domain, var.policy_json, var.environment, var.secrets, var.docker_config_secret_arn, var.log_days,
+    var.allowed_cidrs, var.domain, var.policy_json, var.environment, var.secrets, var.log_days,
   ]
 }
 

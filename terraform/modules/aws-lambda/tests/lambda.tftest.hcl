@@ -40,6 +40,10 @@ run "function_url" {
     condition     = length(aws_apigatewayv2_api.this) == 0 && length(aws_iam_role.jobs) == 0
     error_message = "nothing is made that was not asked for"
   }
+  assert {
+    condition     = length(aws_iam_role_policy.secrets) == 0
+    error_message = "it may read no secret"
+  }
 }
 
 run "api_gateway_with_a_domain_and_a_job" {
@@ -49,6 +53,7 @@ run "api_gateway_with_a_domain_and_a_job" {
     image    = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/entrepot@sha256:0123456789012345678901234567890123456789012345678901234567890123"
     endpoint = "api-gateway"
     domain   = { name = "mirror.example.com", certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/0" }
+    secrets  = { ENTREPOT_DOCKER_CONFIG = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:docker-AAAAAA" }
     jobs     = { gc = { schedule = "rate(1 day)", event = "{\"command\":\"gc\"}" } }
   }
 
@@ -59,6 +64,10 @@ run "api_gateway_with_a_domain_and_a_job" {
   assert {
     condition     = aws_lambda_function.this.package_type == "Image" && aws_lambda_function.this.runtime == null
     error_message = "an image has no runtime"
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.secrets[0].policy).Statement[0].Resource == [aws_lambda_function.this.environment[0].variables.ENTREPOT_DOCKER_CONFIG]
+    error_message = "it may read its secret, and knows it by its ARN"
   }
   assert {
     condition     = length(aws_lambda_function_url.this) == 0 && length(aws_cloudcontrolapi_resource.invoke) == 0
@@ -93,6 +102,12 @@ run "a_folder_and_a_secret" {
   expect_failures = [var.environment]
 }
 
+run "a_secret_that_entrepot_does_not_read" {
+  command = plan
+  variables { secrets = { AWS_SECRET_ACCESS_KEY = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key-AAAAAA" } }
+  expect_failures = [var.secrets]
+}
+
 run "values_that_are_none" {
   command = plan
   variables {
@@ -103,10 +118,11 @@ run "values_that_are_none" {
     concurrency  = 0
     policy_json  = "{}"
     endpoint     = "alb"
+    secrets      = { ENTREPOT_CDN_KEY = "-----BEGIN PRIVATE KEY-----" }
     jobs         = { gc = { schedule = "daily", event = "{}" } }
     log_days     = 2
   }
   expect_failures = [
-    var.name, var.architecture, var.memory, var.timeout, var.concurrency, var.policy_json, var.endpoint, var.jobs, var.log_days,
+    var.name, var.architecture, var.memory, var.timeout, var.concurrency, var.policy_json, var.endpoint, var.secrets, var.jobs, var.log_days,
   ]
 }

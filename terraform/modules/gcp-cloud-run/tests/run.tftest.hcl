@@ -46,7 +46,7 @@ run "everything" {
     ingress               = "INGRESS_TRAFFIC_ALL"
     allow_unauthenticated = false
     domain                = "mirror.example.com"
-    docker_config_secret  = "upstreams"
+    secrets               = { ENTREPOT_DOCKER_CONFIG = "upstreams" }
     deletion_protection   = false
     environment           = { ENTREPOT_TAG_TTL = "5m" }
   }
@@ -56,7 +56,7 @@ run "everything" {
     error_message = "the URL is ${output.url}"
   }
   assert {
-    condition     = google_secret_manager_secret_iam_member.this["docker"].secret_id == "upstreams"
+    condition     = google_secret_manager_secret_iam_member.this["ENTREPOT_DOCKER_CONFIG"].secret_id == "upstreams"
     error_message = "it has to read the credentials of upstreams"
   }
   assert {
@@ -68,24 +68,24 @@ run "everything" {
 run "values_that_are_none" {
   command = plan
   variables {
-    project              = "1234"
-    region               = "europe-west3-a"
-    name                 = "run"
-    bucket               = "images.example.com"
-    image                = "entrepot:latest"
-    instances            = { min = 2, max = 1 }
-    cpu                  = 3
-    memory               = 128
-    concurrency          = 0
-    ingress              = "all"
-    domain               = "https://mirror.example.com"
-    environment          = { ENTREPOT_CDN_KEY = "secret" }
-    docker_config_secret = "projects/1/secrets/upstreams"
-    fills_days           = 0
-    access_days          = 0
+    project     = "1234"
+    region      = "europe-west3-a"
+    name        = "run"
+    bucket      = "images.example.com"
+    image       = "entrepot:latest"
+    instances   = { min = 2, max = 1 }
+    cpu         = 3
+    memory      = 128
+    concurrency = 0
+    ingress     = "all"
+    domain      = "https://mirror.example.com"
+    environment = { ENTREPOT_CDN_KEY = "secret" }
+    secrets     = { ENTREPOT_DOCKER_CONFIG = "projects/1/secrets/upstreams" }
+    fills_days  = 0
+    access_days = 0
   }
   expect_failures = [
     var.project, var.region, var.name, var.bucket, var.image, var.instances, var.cpu, var.memory, var.concurrency, var.ingress,
-    var.domain, var.environment, var.docker_config_secret, var.fills_days, var.access_days,
+    var.domain, var.environment, var.secrets, var.fills_days, var.access_days,
   ]
 }
