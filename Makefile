@@ -15,7 +15,6 @@ CYCLONEDX   := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 TFLINT      := github.com/terraform-linters/tflint@v0.64.0
-# OpenTofu and terraform-docs cannot be installed by name and version; they are pinned in terraform/check/tools.
 
 # Packages of the npm registry that carry the schemas of Terraform's providers.
 SCHEMA_aws    := @cdktf/provider-aws@21.22.1
@@ -27,6 +26,8 @@ LINT_TOOLS := $(STATICCHECK) $(GOVULNCHECK)
 E2E_TOOLS  := $(MINIO) $(REGISTRY) $(CRANE) $(CONFORMANCE) $(CONTAINERD) $(CTR) $(SHIM) $(TOXIPROXY) $(CYCLONEDX)
 E2E_DEBIAN := docker.io podman skopeo runc busybox-static ca-certificates strace nginx-light haproxy
 INFRA_TOOLS  := $(MINIO) $(REGISTRY) $(MC) $(HELM) $(TFLINT)
+# OpenTofu and terraform-docs cannot be installed by name and version; they are pinned in terraform/check/tools.
+TERRAFORM_TOOLS := .tools/bin/tofu .tools/bin/terraform-docs $(patsubst %,.tools/terraform/%.json,aws google minio)
 INFRA_DEBIAN := nginx-light prometheus systemd busybox-static
 BENCH_DEBIAN := nginx-light
 
@@ -73,14 +74,15 @@ run: ## serve with no configuration: ./data, Docker Hub, port 5000
 	go run ./cmd/entrepot serve
 
 .PHONY: test
-test: lint $(call stamps,$(TEST_TOOLS)) ## lint, then all tests with the race detector, on real MinIO and versitygw
+test: tools-test lint ## lint, then all tests with the race detector, on real MinIO and versitygw
 	go test -count=1 -run Allocates ./handlers # the race detector would count too
-	go test -race -p 1 -timeout 10m ./... # one package at a time: they start servers, and two cores are soon busy
+	@# One package at a time, since they start servers, and more tests at once than there are cores, since most wait.
+	go test -race -p 1 -parallel 4 -timeout 10m ./...
 
 .PHONY: e2e
-e2e: $(call stamps,$(E2E_TOOLS)) debian infra-check ## infra-check, then pull with the real docker, containerd, podman, skopeo and crane; conformance (as root)
+e2e: tools-e2e debian infra-check ## infra-check, then pull with the real docker, containerd, podman, skopeo and crane; conformance (as root)
 	ENTREPOT_TEST_POLICY=$(POLICY) go test -tags e2e -count=1 -v -timeout 18m ./cmd/entrepot/e2e
-	go test -tags e2e -count=1 -v -timeout 60m ./cmd/entrepot/e2e/cluster
+	ENTREPOT_TEST_POLICY=$(POLICY) go test -tags e2e -count=1 -v -timeout 60m ./cmd/entrepot/e2e/cluster
 
 .PHONY: e2e-cluster
 e2e-cluster: $(call stamps,$(MINIO) $(CRANE) $(TOXIPROXY)) debian ## three replicas that die all the time behind nginx and HAProxy (ENTREPOT_CLUSTER_DURATION, default 3m)
@@ -103,22 +105,23 @@ infra-check-helm: $(call stamps,$(HELM)) debian-infra
 infra-check-systemd: debian-infra
 	cd infra/check && go test -count=1 -run Systemd .
 
-# What takes part in a fill, with credentials that have the policy of the module for MinIO.
-FILLS_ON_POLICY := ABlobWhoseLeaderWasKilledIsResumed|AFollowerTakesOver|ALeaderThatIsKilledWhileTheStoreComposes|AColdImageIsTaken|LeftOversOfEarlierFills|ABadBlobIsNeverVisible|ATerminatedLeaderHandsOver
+# The policy of the module for MinIO, which the checks of Terraform write down, and e2e runs on.
 POLICY := $(CURDIR)/.tools/terraform/granted.json
 
-infra-check-terraform: $(call stamps,$(TFLINT) $(MINIO) $(REGISTRY) $(STATICCHECK)) .tools/bin/tofu .tools/bin/terraform-docs $(patsubst %,.tools/terraform/%.json,aws google minio)
+infra-check-terraform: $(call stamps,$(TFLINT) $(MINIO) $(REGISTRY) $(STATICCHECK)) $(TERRAFORM_TOOLS)
 	cd terraform/check && go vet ./... && $(BIN)/staticcheck ./... && go test -count=1 ./...
 	go test -tags e2e -count=1 ./terraform/trial
-	ENTREPOT_TEST_POLICY=$(POLICY) go test -count=1 -run '$(FILLS_ON_POLICY)' ./cmd/entrepot
 
 .tools/bin/tofu .tools/bin/terraform-docs: .tools/bin/%: terraform/check/tools/%/go.mod
 	@echo "installing $*"
 	@cd terraform/check/tools/$* && CGO_ENABLED=0 go build -ldflags='-s -w' -o $(BIN)/$* tool
 	@touch $@
 
-.tools/terraform/%.json: $(wildcard terraform/check/schema/*.go) terraform/check/npm.sum
+.tools/npm:
 	@command -v npm >/dev/null || { $(call debian,npm); }
+	@mkdir -p .tools && touch $@
+
+.tools/terraform/%.json: $(wildcard terraform/check/schema/*.go) terraform/check/npm.sum | .tools/npm
 	@mkdir -p .tools/terraform/$*
 	@echo "fetching $(SCHEMA_$*)"
 	@cd .tools/terraform/$* && rm -f *.tgz && npm pack --silent $(SCHEMA_$*) >/dev/null && sha256sum --check --quiet --ignore-missing $(CURDIR)/terraform/check/npm.sum
@@ -159,10 +162,9 @@ bench-start: $(call stamps,$(MINIO)) ## measure from a process's start to its fi
 	go test -tags bench -count=1 -v -timeout 10m -run 'ColdStart' ./cmd/entrepot/bench
 
 .PHONY: lint
-lint: $(call stamps,$(LINT_TOOLS)) ## gofmt, vet, staticcheck, the rooms' import directions, govulncheck
+lint: tools-lint ## gofmt, vet, staticcheck, the rooms' import directions, govulncheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
-	go vet ./...
-	go vet -tags e2e,bench,failpoints ./...
+	go vet -tags e2e,bench,failpoints ./... # go test vets the rest
 	$(BIN)/staticcheck -tags e2e,bench ./...
 	infra/lint/rooms.sh
 	infra/lint/govulncheck.sh $(BIN)/govulncheck ./...
@@ -182,8 +184,18 @@ debian:
 debian-infra:
 	@$(call debian,$(INFRA_DEBIAN))
 
-.PHONY: tools
-tools: $(call stamps,$(sort $(TEST_TOOLS) $(LINT_TOOLS) $(E2E_TOOLS) $(INFRA_TOOLS))) ## install all tools into .tools
+# Several at once: while one is downloaded or linked, another is compiled.
+together = @$(MAKE) -s -j3 $(call stamps,$(sort $(1))) $(2)
+
+.PHONY: tools tools-lint tools-test tools-e2e
+tools: ## install all tools into .tools
+	$(call together,$(LINT_TOOLS) $(TEST_TOOLS) $(E2E_TOOLS) $(INFRA_TOOLS),$(TERRAFORM_TOOLS))
+tools-lint:
+	$(call together,$(LINT_TOOLS))
+tools-test:
+	$(call together,$(LINT_TOOLS) $(TEST_TOOLS))
+tools-e2e:
+	$(call together,$(E2E_TOOLS) $(INFRA_TOOLS),$(TERRAFORM_TOOLS))
 
 .PHONY: clean
 clean: ## remove what was built and installed here

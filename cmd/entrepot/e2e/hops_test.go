@@ -41,6 +41,7 @@ type hopper struct {
 
 // All clients pull the same cold image at the same time from a mirror that streams nothing.
 func TestClientsPullAColdLayerThroughHops(t *testing.T) {
+	t.Parallel() // it waits for the upstream most of the time
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, CDN: true})
 	index := reg.Index("library/cold", "1", coldLayer)
 	layer := layerFor(t, index)

@@ -23,6 +23,7 @@ import (
 // All clients pull the same cold image at the same time from a function on Lambda, whose processes have one request at a
 // time and are frozen between any two.
 func TestClientsPullAColdLayerFromAFunctionThatIsFrozen(t *testing.T) {
+	t.Parallel() // it waits for the upstream most of the time
 	const segment, connections = 8 << 20, 4
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, CDN: true})
 	layer := layerFor(t, reg.Index("library/cold", "1", coldLayer))

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,11 +32,12 @@ const (
 
 // world is the cluster, and what is around it.
 type world struct {
-	diary     *diary
-	upstream  *upstreamtest.Registry
-	bucket    bucket
-	slots     []*slot
-	balancers []*balancer
+	diary       *diary
+	upstream    *upstreamtest.Registry
+	bucket      bucket
+	credentials []string // what replicas are told of theirs for the bucket
+	slots       []*slot
+	balancers   []*balancer
 }
 
 // slot is a place for a replica: its addresses, its way to the bucket, and whatever process runs there now.
@@ -56,6 +58,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		bucket:   bucket{server: server, name: "cluster-" + strings.ToLower(rand.Text())},
 	}
 	server.CreateBucket(t, w.bucket.name)
+	w.credentials = server.Environment(t, w.bucket.name)
 	w.upstream.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.CDNGet, BytesPerSecond: pace})
 	network := testenv.StartToxiproxy(t)
 	var addrs []string
@@ -78,14 +81,13 @@ func newWorld(t *testing.T, seed uint64) *world {
 func (w *world) start(t *testing.T, s *slot) {
 	t.Helper()
 	server := w.bucket.server
-	s.process = testenv.StartServe(quiet{t}, testenv.Program(t),
+	s.process = testenv.StartServe(quiet{t}, testenv.Program(t), append(slices.Clone(w.credentials),
 		"ENTREPOT_LISTEN="+s.addr,
 		"ENTREPOT_ADMIN_LISTEN="+s.admin,
 		"ENTREPOT_LOG_FORMAT=json",
 		"ENTREPOT_UPSTREAMS=docker.io="+w.upstream.URL(),
 		"ENTREPOT_STORE=minio+http://"+s.way.Addr+"/"+w.bucket.name,
 		"ENTREPOT_STORE_PUBLIC_ENDPOINT="+server.Endpoint,
-		"AWS_ACCESS_KEY_ID="+server.AccessKey, "AWS_SECRET_ACCESS_KEY="+server.SecretKey,
 		"ENTREPOT_TRUSTED_PROXIES=127.0.0.1", // the balancers
 		"ENTREPOT_REDIRECT="+nearClients,
 		"ENTREPOT_TAG_TTL=5s",
@@ -93,7 +95,7 @@ func (w *world) start(t *testing.T, s *slot) {
 		fmt.Sprintf("ENTREPOT_FILL_CONNECTIONS=%d", connections),
 		fmt.Sprintf("ENTREPOT_FILL_MEMORY=%d", memory),
 		"ENTREPOT_DRAIN_TIMEOUT="+drain.String(),
-	)
+	)...)
 	s.logs = append(s.logs, s.process)
 }
 
