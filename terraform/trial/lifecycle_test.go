@@ -4,8 +4,11 @@ package trial_test
 
 import (
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/lifecycle"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -13,8 +16,8 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// MinIO takes the rules and has them afterwards. That they are carried out takes a day at least, and is not waited for.
-func TestTheLifecycleRulesOfEachModuleAreTaken(t *testing.T) {
+// MinIO takes the rules, has them afterwards, and removes what they are for, of objects whose age is made up.
+func TestTheLifecycleRulesOfEachModuleRemoveWhatIsOfNoUse(t *testing.T) {
 	server := testenv.StartMinIO(t)
 	for module, g := range modules(t) {
 		t.Run(module, func(t *testing.T) {
@@ -46,10 +49,36 @@ func TestTheLifecycleRulesOfEachModuleAreTaken(t *testing.T) {
 				assert.Equal(t, want[r.ID], rule{ID: r.ID, Prefix: r.RuleFilter.Prefix, Days: strconv.Itoa(int(r.Expiration.Days))})
 				assert.Equal(t, "Enabled", r.Status)
 			}
-			assert.Equal(t, "public/fills/", want["fills"].Prefix)
-			assert.Equal(t, "access/", want["access"].Prefix)
+			for key, kept := range map[aged]bool{
+				{"public/fills/blobs/sha256/0/00000000", 3}: false,
+				{"public/fills/blobs/sha256/1/lease", 0}:    true,
+				{"access/2026-01-01/sha256:0", 92}:          false,
+				{"access/2026-01-02/sha256:0", 80}:          true,
+				{"public/blobs/sha256/0", 4000}:             true,
+				{"public/manifests/sha256/0", 4000}:         true,
+				{"public/tags/docker.io/a/_/1", 4000}:       true,
+				{"private/fills/of/somebody/else", 4000}:    true,
+			} {
+				_, err := client.PutObject(t.Context(), bucket, key.name, strings.NewReader("content"), 7, minio.PutObjectOptions{
+					// As replication does, which keeps the time at which an object was written.
+					Internal: minio.AdvancedPutOptions{SourceMTime: time.Now().AddDate(0, 0, -key.days), ReplicationRequest: true},
+				})
+				require.NoError(t, err)
+				_, err = client.StatObject(t.Context(), bucket, key.name, minio.StatObjectOptions{})
+				if kept {
+					assert.NoError(t, err, "%+v", key)
+				} else {
+					assert.Equal(t, minio.NoSuchKey, minio.ToErrorResponse(err).Code, "%+v", key)
+				}
+			}
 		})
 	}
+}
+
+// aged is an object of some age.
+type aged struct {
+	name string
+	days int
 }
 
 func days(t *testing.T, text string) int {
