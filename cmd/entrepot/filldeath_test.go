@@ -160,6 +160,12 @@ func (r *replica) dies(t *testing.T) {
 // kernel had taken from the upstream and nobody had read.
 func (w *fillWorld) inFlight(t *testing.T, b coldBlob) int64 {
 	t.Helper()
+	// The upstream may be at its last write to who is gone.
+	waitFor(t, "the upstream's notice", func() bool {
+		sent := w.sent(b)
+		time.Sleep(300 * time.Millisecond)
+		return w.sent(b) == sent
+	})
 	if w.bucket.has(t, b.key()) {
 		return w.sent(b) - b.size()
 	}
