@@ -55,8 +55,10 @@ var pinned = regexp.MustCompile(`:[^@/]+@sha256:[0-9a-f]{64}$`)
 
 func TestWhatComposePullsIsPinnedByDigest(t *testing.T) {
 	pulled := 0
-	for _, service := range composeProject(t).Services {
-		if service.Build != nil {
+	project := composeProject(t)
+	built := builders(project)
+	for _, service := range project.Services {
+		if built[service.Image] != nil {
 			continue
 		}
 		pulled++
@@ -74,6 +76,27 @@ func TestWhatComposePullsIsPinnedByDigest(t *testing.T) {
 	}
 	if pulled != 5 {
 		t.Errorf("%d images are pulled, want 5: nginx, Prometheus, Go twice, Debian", pulled)
+	}
+}
+
+// builders has the services that build each image.
+func builders(project *types.Project) map[string][]string {
+	built := map[string][]string{}
+	for _, service := range project.Services {
+		if service.Build != nil {
+			built[service.Image] = append(built[service.Image], service.Name)
+		}
+	}
+	return built
+}
+
+// Compose builds them at the same time, and BuildKit fails then with "already exists" where images are in containerd's
+// store: https://github.com/desec-io/desec-stack/issues/1233.
+func TestComposeBuildsEachImageOnce(t *testing.T) {
+	for image, services := range builders(composeProject(t)) {
+		if len(services) > 1 {
+			t.Errorf("%s is built by %s", image, strings.Join(services, " and "))
+		}
 	}
 }
 
