@@ -1,10 +1,13 @@
 package main_test
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -40,6 +43,66 @@ func TestATerminatedProgramFinishesRunningDownloadsAndTakesNoNewOnes(t *testing.
 			}
 		})
 	}
+}
+
+// What the kernel has taken of an answer, and not sent yet, is lost with a container whose process has ended.
+func TestATerminatedProgramWaitsUntilSlowClientsHaveTheEndOfTheirAnswers(t *testing.T) {
+	const size = 1 << 20 // which the kernel takes at once
+	upstream := testenv.StartRegistry(t, "127.0.0.2")
+	path, digest := pushBlob(t, upstream, "app", size)
+	store := t.TempDir()
+	for name, stays := range map[string]bool{"that read in the end": true, "unless they are gone": false} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, "ENTREPOT_STORE=file:"+store, "ENTREPOT_UPSTREAMS=corp="+upstream.URL())
+			p.WaitHTTP(t, p.url("/readyz"))
+			p.getBlob(t, path, digest)
+			conn := p.slowly(t, path)
+			p.WaitUntil(t, "has written both answers", func() error {
+				if n := strings.Count(p.Output(t), fmt.Sprintf(`"bytes":%d`, size)); n != 2 {
+					return fmt.Errorf("%d lines of the access log", n)
+				}
+				return nil
+			})
+			p.Signal(t, syscall.SIGTERM)
+			p.WaitUntil(t, "refuses connections", func() error { return refuses(p.addr) })
+			if stays {
+				time.Sleep(time.Second) // in which it would end if it did not wait
+				p.Signal(t, syscall.Signal(0))
+				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := io.ReadAll(resp.Body); err != nil || digestOf(got) != digest {
+					t.Errorf("%d bytes of the blob, %v", len(got), err)
+				}
+			}
+			conn.Close()
+			if code := p.Wait(t, 5*time.Second); code != 0 {
+				t.Errorf("exit code %d, want 0", code)
+			}
+		})
+	}
+}
+
+// slowly asks for a path on a connection whose client has little room, and reads nothing.
+func (p program) slowly(t *testing.T, path string) net.Conn {
+	t.Helper()
+	dialer := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
+		return raw.Control(func(fd uintptr) {
+			if err := syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 16<<10); err != nil {
+				t.Error(err)
+			}
+		})
+	}}
+	conn, err := dialer.DialContext(t.Context(), "tcp", p.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, p.addr); err != nil {
+		t.Fatal(err)
+	}
+	return conn
 }
 
 func TestAClientThatNeverReadsCannotKeepATerminatedProgramAlive(t *testing.T) {

@@ -164,6 +164,7 @@ func build(ctx context.Context, cfg config, log *slog.Logger, registry *promethe
 type server struct {
 	listener net.Listener
 	http     *http.Server
+	unsent   unsent
 }
 
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
@@ -181,6 +182,7 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 func run(ctx context.Context, servers []*server, drain time.Duration, log *slog.Logger) error {
 	failed := make(chan error, len(servers))
 	for _, s := range servers {
+		s.http.ConnState = s.unsent.follow
 		go func() { failed <- s.http.Serve(s.listener) }()
 	}
 	var err error
@@ -192,8 +194,14 @@ func run(ctx context.Context, servers []*server, drain time.Duration, log *slog.
 	deadline, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	for _, s := range servers {
+		s.unsent.drain()
 		if drainErr := s.http.Shutdown(deadline); drainErr != nil {
 			err = errors.Join(err, fmt.Errorf("answers were still under way after %s, and are cut off: %w", drain, drainErr), s.http.Close())
+		}
+	}
+	for _, s := range servers {
+		if lost := s.unsent.wait(deadline); lost > 0 {
+			log.Warn("clients have not taken all of their answers", "bytes", lost)
 		}
 	}
 	return err
