@@ -46,8 +46,9 @@ func TestTheNodesAreToldOfTheMirrorUntilTheDaemonSetIsGone(t *testing.T) {
 	if code := process.Wait(t, 10*time.Second); code != 0 {
 		t.Errorf("it ended with %d", code)
 	}
-	if _, err := os.Stat(ours); !os.IsNotExist(err) {
-		t.Errorf("its file is still there: %v", err)
+	// Of an empty folder containerd would take it that the registry has no mirror, whatever _default says.
+	if _, err := os.Stat(filepath.Dir(ours)); !os.IsNotExist(err) {
+		t.Errorf("its folder is still there: %v", err)
 	}
 	if got := read(t, theirs); !strings.Contains(got, "theirs") {
 		t.Errorf("somebody else's file is now %q", got)
