@@ -158,3 +158,23 @@ func checkNodes(t *testing.T, objects rendered, nodes *apps.DaemonSet) {
 		t.Error("the DaemonSet does not select its own pods")
 	}
 }
+
+// Pods of the version before, which are about to go, would else push both new ones to the same node.
+func TestTheChartPutsReplicasOfOneVersionApart(t *testing.T) {
+	objects, err := render(t, withStore(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := objects["Deployment/mirror-entrepot"].(*apps.Deployment).Spec.Template.Spec
+	version := []string{apps.DefaultDeploymentUniqueLabelKey}
+	for _, constraint := range spec.TopologySpreadConstraints {
+		if !slices.Equal(constraint.MatchLabelKeys, version) {
+			t.Errorf("by %s pods of any version are spread", constraint.TopologyKey)
+		}
+	}
+	for _, term := range spec.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution {
+		if !slices.Equal(term.PodAffinityTerm.MatchLabelKeys, version) {
+			t.Error("pods of any version are kept apart")
+		}
+	}
+}
