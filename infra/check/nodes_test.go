@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 
 	"github.com/entrepot-io/entrepot/infra/testenv"
@@ -46,10 +47,26 @@ func TestTheNodesAreToldOfTheMirrorUntilTheDaemonSetIsGone(t *testing.T) {
 	if code := process.Wait(t, 10*time.Second); code != 0 {
 		t.Errorf("it ended with %d", code)
 	}
-	if _, err := os.Stat(ours); !os.IsNotExist(err) {
-		t.Errorf("its file is still there: %v", err)
+	// Of an empty folder containerd would take it that the registry has no mirror, whatever _default says.
+	if _, err := os.Stat(filepath.Dir(ours)); !os.IsNotExist(err) {
+		t.Errorf("its folder is still there: %v", err)
 	}
 	if got := read(t, theirs); !strings.Contains(got, "theirs") {
 		t.Errorf("somebody else's file is now %q", got)
+	}
+}
+
+// A pod has read its script, and writes hosts.toml, only at its start.
+func TestTheNodesPodsStartAnewWhenWhatTheyAreToldChanges(t *testing.T) {
+	files := func(host string) string {
+		t.Helper()
+		objects, err := render(t, withStore(`{nodes: {enabled: true, endpoint: "http://`+host+`"}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return objects["DaemonSet/mirror-entrepot-nodes"].(*apps.DaemonSet).Spec.Template.Annotations["entrepot.io/files"]
+	}
+	if one := files("one"); one != files("one") || one == files("another") {
+		t.Error("the pods' annotation does not follow what their files are")
 	}
 }
