@@ -114,7 +114,11 @@ func serve(ctx context.Context, cfg config, out, logs io.Writer) error {
 	if urls != nil {
 		warnOfBucketHost(log, urls.Host(), cfg.Listen)
 	}
-	printBanner(out, cfg, listener.Addr(), core.Upstreams, urls != nil)
+	if cfg.LogFormat == "json" { // where machines read what is written
+		log.Info("listening", "version", programVersion(), "address", listener.Addr().String(), "store", cfg.Store.String())
+	} else {
+		printBanner(out, cfg, listener.Addr(), core.Upstreams, urls != nil)
+	}
 	return run(ctx, servers, cfg.DrainTimeout, log)
 }
 
