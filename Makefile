@@ -76,8 +76,9 @@ run: ## serve with no configuration: ./data, Docker Hub, port 5000
 .PHONY: test
 test: tools-test lint ## lint, then all tests with the race detector, on real MinIO and versitygw
 	go test -count=1 -run Allocates ./handlers # the race detector would count too
-	@# One package at a time, since they start servers, and more tests at once than there are cores, since most wait.
-	go test -race -p 1 -parallel 4 -timeout 10m ./...
+	@# More tests at once than there are cores, since most wait. Of packages only those of the stores, which wait most of all.
+	go test -race -p 3 -parallel 4 -timeout 10m ./backend/...
+	go test -race -p 1 -parallel 4 -timeout 10m $$(go list ./... | grep -v /backend)
 
 .PHONY: e2e
 e2e: tools-e2e debian infra-check ## infra-check, then pull with the real docker, containerd, podman, skopeo and crane; conformance (as root)
