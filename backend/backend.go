@@ -30,6 +30,8 @@ var (
 	ErrDenied = errors.New("access denied")
 	// ErrKey: the key is not one that a store takes (see Store).
 	ErrKey = errors.New("invalid key")
+	// ErrUnable: the server behind the store has no such operation, and nothing was changed.
+	ErrUnable = errors.New("the store's server cannot do that")
 )
 
 // ETag is the store's name for one version of an object's bytes, opaque and exactly as the store gave it.
@@ -112,7 +114,7 @@ type Composer interface {
 	// must be set). There are 1 to 10,000 of them, each but the last at least MinPart and none over 5 GiB. The parts
 	// stay. A composition that fails leaves nothing, neither an object nor parts of an upload. o.SHA256 is ignored:
 	// no store can check it. Errors: ErrNotFound (a part is gone), ErrPrecondition (a part has changed, or
-	// o.Condition is not met).
+	// o.Condition is not met), ErrUnable (S3 servers without UploadPartCopy, of which one learns only by asking).
 	Compose(ctx context.Context, key string, parts []Object, o PutOptions) (Object, error)
 }
 

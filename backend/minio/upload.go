@@ -40,14 +40,18 @@ func (u *upload) Part(ctx context.Context, n int, body io.Reader, size int64, sh
 
 func (u *upload) Copy(ctx context.Context, n int, src backend.Object) (string, error) {
 	s := u.store
+	ctx, answer := noteAnswer(ctx)
 	part, err := s.client.CopyObjectPart(ctx, s.bucket, s.prefix+src.Key, s.bucket, s.prefix+u.key, u.id, n, 0, -1,
 		map[string]string{"x-amz-copy-source-if-match": string(src.ETag)})
 	if err == nil && part.ETag == "" {
 		// S3 may begin its answer with 200 and then say in the body that it failed, which the library overlooks.
 		err = errors.New("the store's answer has no ETag")
 	}
+	if errors.Is(err, io.EOF) && answer.header().Get("Content-Length") == "0" {
+		err = s3rules.ErrNotCopied
+	}
 	if err != nil {
-		return "", s.failure(err).Wrap("copy", src.Key, err)
+		return "", s.failure(err).WrapCopy(src.Key, err)
 	}
 	return part.ETag, nil
 }

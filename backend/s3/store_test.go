@@ -85,13 +85,15 @@ func onServer(t *testing.T, server *testenv.S3, unknownKey error) {
 		whole.Prefix = ""
 		backendtest.Prefix(t, open(t, server, whole), open(t, server, c), c.Prefix)
 	})
-	t.Run("wire", func(t *testing.T) {
-		backendtest.Wire(t, server.Endpoint, func(endpoint string) backend.Store {
+	at := func(t *testing.T) func(endpoint string) backend.Store {
+		return func(endpoint string) backend.Store {
 			c := config(server)
 			c.AWS.BaseEndpoint = &endpoint
 			return open(t, server, c)
-		})
-	})
+		}
+	}
+	t.Run("wire", func(t *testing.T) { backendtest.Wire(t, server.Endpoint, at(t)) })
+	t.Run("no copies", func(t *testing.T) { backendtest.NoCopies(t, server.Endpoint, at(t)) })
 	t.Run("own certificate", func(t *testing.T) { ownCertificate(t, server) })
 	t.Run("outage", func(t *testing.T) { // the last: the server ends with it
 		backendtest.Outage(t, open(t, server, config(server)), server.Stop, func() { server.Restart(t) })

@@ -2,7 +2,6 @@ package s3
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 
@@ -61,10 +60,10 @@ func (u *upload) Copy(ctx context.Context, n int, src backend.Object) (string, e
 		CopySourceIfMatch: aws.String(string(src.ETag)),
 	})
 	if err == nil && out.CopyPartResult == nil {
-		err = errors.New("the store's answer has no ETag")
+		err = s3rules.ErrNotCopied
 	}
 	if err != nil {
-		return "", u.store.failure(err).Wrap("copy", src.Key, err)
+		return "", u.store.failure(err).WrapCopy(src.Key, err)
 	}
 	return aws.ToString(out.CopyPartResult.ETag), nil
 }

@@ -1,19 +1,12 @@
 package main_test
 
 import (
-	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/minio/minio-go/v7/pkg/signer"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/entrepot-io/entrepot/infra/testenv"
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
@@ -21,7 +14,7 @@ import (
 
 func TestWithoutConditionalWritesEachReplicaTakesAColdImageOnce(t *testing.T) {
 	t.Parallel()
-	for name, condition := range map[string]func(*testenv.S3, http.Handler) http.Handler{
+	for name, answer := range map[string]func(*testenv.S3, http.Handler) http.Handler{
 		"a store that accepts conditions and ignores them": ignoring,
 		"a store that refuses conditions":                  refusing,
 	} {
@@ -30,7 +23,7 @@ func TestWithoutConditionalWritesEachReplicaTakesAColdImageOnce(t *testing.T) {
 			index := w.upstream.Index(fillRepo, "1", 2*fillSegment+1234, 1<<20)
 			want := imageBytes(index.Images[0])
 			w.throttle(12 << 20)
-			store := behindProxy(t, w, condition)
+			store := behindProxy(t, w, &oddity{concerns: conditional, answer: answer})
 			replicas := w.replicas(t, 2, "ENTREPOT_STORE="+store)
 
 			pullAtOnce(t, replicas, 8)
@@ -58,7 +51,7 @@ func TestWithoutConditionalWritesTheFirstReplicaToEndDoesNotHurtTheOthers(t *tes
 	w.upstream.Faults.Set(upstreamtest.Fault{
 		Kind: upstreamtest.CDNGet, Damage: upstreamtest.Stall, Skip: 1, At: fillSegment / 2, Until: until,
 	})
-	replicas := w.replicas(t, 2, "ENTREPOT_STORE="+behindProxy(t, w, ignoring), "ENTREPOT_FILL_CONNECTIONS=1", "ENTREPOT_FILL_MEMORY=10MiB")
+	replicas := w.replicas(t, 2, "ENTREPOT_STORE="+behindProxy(t, w, &oddity{concerns: conditional, answer: ignoring}), "ENTREPOT_FILL_CONNECTIONS=1", "ENTREPOT_FILL_MEMORY=10MiB")
 	slow := replicas[0].getFrom(t, blob, 0, 64<<10)
 	slow.headers(t)
 	waitFor(t, "a stored segment", func() bool { return w.bucket.stored(t, blob) > 0 })
@@ -75,56 +68,4 @@ func TestWithoutConditionalWritesTheFirstReplicaToEndDoesNotHurtTheOthers(t *tes
 	assert.Len(t, replicas[0].logged(t, "fill stored"), 1)
 	assert.Equal(t, 2*blob.size(), w.sent(blob))
 	w.bucket.nothingLeft(t)
-}
-
-// behindProxy puts a proxy before the world's store that treats writes with a condition in a way of its own, and
-// returns the name of the store behind it.
-func behindProxy(t *testing.T, w *fillWorld, condition func(*testenv.S3, http.Handler) http.Handler) string {
-	t.Helper()
-	server := sharedMinIO(t)
-	endpoint, err := url.Parse(server.Endpoint)
-	require.NoError(t, err)
-	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(endpoint)
-		r.Out.Host = r.In.Host // which is signed
-	}}
-	conditional := condition(server, forward)
-	var mu sync.Mutex
-	met := 0
-	proxy := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPut && r.Header.Get("If-None-Match")+r.Header.Get("If-Match") != "" {
-			mu.Lock()
-			met++
-			mu.Unlock()
-			conditional.ServeHTTP(rw, r)
-			return
-		}
-		forward.ServeHTTP(rw, r)
-	}))
-	t.Cleanup(func() {
-		proxy.Close()
-		assert.Positive(t, met, "writes with a condition")
-	})
-	return fmt.Sprintf("minio+%s/%s", proxy.URL, w.bucket.name)
-}
-
-// ignoring is like GCS and Garage. The conditions are signed, so the request has to be signed anew without them.
-func ignoring(server *testenv.S3, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		plain := r.Clone(r.Context())
-		for _, name := range []string{"If-None-Match", "If-Match", "Authorization"} {
-			plain.Header.Del(name)
-		}
-		plain.URL.Host = r.Host // what the signature is for
-		next.ServeHTTP(rw, signer.SignV4(*plain, server.AccessKey, server.SecretKey, "", server.Region))
-	})
-}
-
-// refusing is like Backblaze B2.
-func refusing(*testenv.S3, http.Handler) http.Handler {
-	return http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
-		rw.Header().Set("Content-Type", "application/xml")
-		rw.WriteHeader(http.StatusNotImplemented)
-		fmt.Fprint(rw, "<Error><Code>NotImplemented</Code><Message>A header you provided implies functionality that is not implemented.</Message></Error>")
-	})
 }

@@ -2,6 +2,7 @@ package fill
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
@@ -19,19 +20,35 @@ func (l *leader) compose(ctx context.Context) error {
 	}
 	l.mu.RUnlock()
 	o := backend.PutOptions{Metadata: map[string]string{composedOf: composition(parts)}}
-	if composer, ok := l.fills.Store.(backend.Composer); ok {
-		if _, err := composer.Compose(ctx, l.key(), parts, o); err != nil {
-			return fmt.Errorf("compose the blob of %d segments: %w", len(parts), err)
-		}
+	composer, ok := l.fills.Store.(backend.Composer)
+	if !ok || l.fills.moves.Load() {
+		return l.move(ctx, parts, o)
+	}
+	_, unable := composer.Compose(ctx, l.key(), parts, o)
+	if unable == nil {
 		return nil
 	}
+	if !errors.Is(unable, backend.ErrUnable) {
+		return fmt.Errorf("compose the blob of %d segments: %w", len(parts), unable)
+	}
+	if err := l.move(ctx, parts, o); err != nil {
+		return err
+	}
+	if l.fills.moves.CompareAndSwap(false, true) {
+		l.log.Warn("the store cannot copy segments: blobs of more than one pass through this process once more", "error", unable)
+	}
+	return nil
+}
+
+// move reads the segments and sends them to the store as one.
+func (l *leader) move(ctx context.Context, parts []backend.Object, o backend.PutOptions) error {
 	if l.Digest.Algorithm() == digest.SHA256 {
 		o.SHA256 = l.Digest.Encoded()
 	}
 	through := &partsReader{ctx: ctx, store: l.fills.Store, left: parts}
 	defer through.Close()
 	if _, err := l.fills.Store.Put(ctx, l.key(), through, l.size, o); err != nil {
-		return fmt.Errorf("store the blob from its segments: %w", err)
+		return fmt.Errorf("store the blob from its %d segments: %w", len(parts), err)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -41,6 +42,7 @@ type Fills struct {
 	leases lease.Leases[State]
 	memory *memory
 	puts   chan struct{}
+	moves  atomic.Bool // the store has been seen to be unable to compose
 
 	mu      sync.Mutex
 	shift   *shift // that new fills belong to

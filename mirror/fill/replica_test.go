@@ -45,12 +45,8 @@ type replica struct {
 
 func newReplica(w *world, name string) *replica {
 	r := &replica{world: w, name: name, died: make(chan struct{}), busy: make(chan struct{}, 1)}
-	var store backend.Store = r
-	if !w.Composes {
-		store = struct{ backend.Store }{r}
-	}
 	r.fills = fill.New(fill.Config{
-		Store: store, Realm: layout.Public, SegmentSize: segmentSize, Memory: w.Memory, Connections: w.Connections,
+		Store: r, Realm: layout.Public, SegmentSize: segmentSize, Memory: w.Memory, Connections: w.Connections,
 		Leases:  func(context.Context) (bool, error) { return w.Leases, nil },
 		Log:     w.log(name),
 		Metrics: fill.NewMetrics(nil),
@@ -294,6 +290,9 @@ func (r *replica) Put(ctx context.Context, key string, body io.Reader, size int6
 
 func (r *replica) Compose(ctx context.Context, key string, parts []backend.Object, o backend.PutOptions) (backend.Object, error) {
 	return call(ctx, r, "compose", key, func(late bool) (backend.Object, error) {
+		if !r.world.Composes {
+			return backend.Object{}, backend.ErrUnable
+		}
 		stored, err := r.world.store.Compose(context.Background(), key, parts, o)
 		if err == nil {
 			r.world.wrote(r, key, late)

@@ -51,6 +51,20 @@ func (f Failure) WrapWrite(op, key string, c backend.Condition, err error) error
 	return f.Wrap(op, key, err)
 }
 
+// WrapCopy is Wrap for the copy of an object into a part, which some servers do not have.
+func (f Failure) WrapCopy(key string, err error) error {
+	switch f.Status {
+	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		if f.known() == nil && f.Code != "RequestTimeout" {
+			err = fmt.Errorf("%w: %w", backend.ErrUnable, err)
+		}
+	}
+	return f.Wrap("copy", key, err)
+}
+
+// ErrNotCopied is that of a server which takes a copy into a part for the upload of an empty one: its answer has no body.
+var ErrNotCopied = fmt.Errorf("%w: it has answered a copy as if it were an upload", backend.ErrUnable)
+
 func (f Failure) known() error {
 	switch f.Code {
 	case "NoSuchBucket":

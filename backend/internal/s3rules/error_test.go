@@ -61,6 +61,32 @@ func TestAWriteOverAVersionThatIsGoneIsAConditionNotMet(t *testing.T) {
 	require.ErrorIs(t, missing.WrapWrite("put", "a", backend.Condition{IfMatch: "x"}, errors.New("cause")), backend.ErrNoBucket)
 }
 
+func TestACopyThatAServerDoesNotHaveIsToldFromOneThatFails(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		code   string
+		want   bool
+	}{
+		{501, "NotImplemented", true},
+		{405, "MethodNotAllowed", true},
+		{400, "InvalidArgument", true},
+		{400, "ExpiredToken", false},
+		{400, "RequestTimeout", false},
+		{403, "AccessDenied", false},
+		{404, "NoSuchKey", false},
+		{412, "PreconditionFailed", false},
+		{503, "SlowDown", false},
+		{200, "InternalError", false}, // S3 may find out late
+		{0, "", false},
+	} {
+		cause := errors.New("cause")
+		err := s3rules.Failure{Status: c.status, Code: c.code}.WrapCopy("a/b", cause)
+		require.ErrorIs(t, err, cause)
+		require.ErrorContains(t, err, "copy a/b: ")
+		require.Equal(t, c.want, errors.Is(err, backend.ErrUnable), "%d %s: %v", c.status, c.code, err)
+	}
+}
+
 func TestARefusalNamesThePermissionThatIsMissing(t *testing.T) {
 	const user = "User: arn:aws:sts::123456789012:assumed-role/mirror/i-0 is not authorized to perform: "
 	for name, c := range map[string]struct {

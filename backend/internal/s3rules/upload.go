@@ -32,7 +32,7 @@ const (
 type Upload interface {
 	// Part sends body as part n, counted from 1. The store checks sha256, where it is not empty.
 	Part(ctx context.Context, n int, body io.Reader, size int64, sha256 string) (etag string, err error)
-	// Copy makes an object, in its version, part n.
+	// Copy makes an object, in its version, part n. A server that has no copies is backend.ErrUnable.
 	Copy(ctx context.Context, n int, src backend.Object) (etag string, err error)
 	// Complete makes the parts an object, where the condition is met. It returns its ETag and the store's clock.
 	Complete(ctx context.Context, etags []string) (backend.Object, error)
