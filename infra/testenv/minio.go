@@ -21,6 +21,8 @@ func StartMinIO(t testing.TB) *S3 {
 		}
 		p := Start(t, s.Name, env, program, "server", "--quiet", "--address", s.Addr, data)
 		p.WaitHTTP(t, s.Endpoint+"/minio/health/ready")
+		// It says so before it knows of users and policies.
+		p.WaitUntil(t, "issues credentials", func() error { _, err := s.assumeRole(""); return err })
 		return p
 	})
 }
@@ -32,15 +34,19 @@ func (s *S3) AssumeRole(t testing.TB) credentials.Value { t.Helper(); return s.P
 // Permitted is AssumeRole with only what a policy, in JSON, permits; an empty one is none.
 func (s *S3) Permitted(t testing.TB, policy string) credentials.Value {
 	t.Helper()
-	role, err := credentials.NewSTSAssumeRole(s.Endpoint, credentials.STSAssumeRoleOptions{
-		AccessKey: s.AccessKey, SecretKey: s.SecretKey, DurationSeconds: 900, Policy: policy,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	issued, err := role.GetWithContext(nil)
+	issued, err := s.assumeRole(policy)
 	if err != nil {
 		t.Fatalf("assume a role on %s: %v", s.Name, err)
 	}
 	return issued
+}
+
+func (s *S3) assumeRole(policy string) (credentials.Value, error) {
+	role, err := credentials.NewSTSAssumeRole(s.Endpoint, credentials.STSAssumeRoleOptions{
+		AccessKey: s.AccessKey, SecretKey: s.SecretKey, DurationSeconds: 900, Policy: policy,
+	})
+	if err != nil {
+		return credentials.Value{}, err
+	}
+	return role.GetWithContext(nil)
 }
