@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -51,9 +52,12 @@ func mustBeSettings(t testing.TB, environment map[string]string) {
 	}
 }
 
+// checkout is what is checked: this one, or where a test sees whether a check finds what is broken, a copy of it.
+var checkout = cmp.Or(os.Getenv("ENTREPOT_CHECKED"), testenv.Root())
+
 // path is that of a file below infra/.
 func path(parts ...string) string {
-	return filepath.Join(append([]string{testenv.Root(), "infra"}, parts...)...)
+	return filepath.Join(append([]string{checkout, "infra"}, parts...)...)
 }
 
 func read(t testing.TB, file string) string {
