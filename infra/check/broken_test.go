@@ -137,7 +137,7 @@ func TestWhatIsBrokenOfTheChartIsFound(t *testing.T) {
 			`printf "http://127.0.0.1:%v" .Values.service.nodePort`, `printf "http://127.0.0.1:%v" .Values.service.port`, "the notes do not name http://127.0.0.1:30500"},
 		"a DaemonSet that leaves its file": {nodes, templates + "nodes.yaml", "trap remove TERM INT", "trap 'exit 0' TERM INT", "its folder is still there"},
 		"a DaemonSet that takes others' files": {nodes, templates + "nodes.yaml",
-			`if [ -e "$file" ] && ! mine "$file"; then`, `if ! mine "$file" && mine "$file"; then`, "says whose file it leaves alone"},
+			"left alone\" >&2\n      continue", "left alone\" >&2", "ghcr.io/hosts.toml: no such file"},
 		"a DaemonSet that is not started anew": {"^TestTheNodesPodsStartAnewWhenWhatTheyAreToldChanges$", templates + "nodes.yaml",
 			`{{ include "entrepot.nodeFiles" . | sha256sum | quote }}`, "always", "does not follow what their files are"},
 	})

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"cloud.google.com/go/run/apiv2/runpb"
 	gateway "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
 	scaling "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling/types"
 	cloudfront "github.com/aws/aws-sdk-go-v2/service/cloudfront/types"
@@ -19,9 +18,11 @@ import (
 	lambda "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	s3 "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	scheduler "github.com/aws/aws-sdk-go-v2/service/scheduler/types"
+
+	"github.com/entrepot-io/entrepot/terraform/check/schema"
 )
 
-// enum is the values of a type of AWS's own library, and names those of one of Google's.
+// enum is the values of a type of AWS's own library.
 func enum[T ~string](values []T) (all []string) {
 	for _, v := range values {
 		all = append(all, string(v))
@@ -29,10 +30,8 @@ func enum[T ~string](values []T) (all []string) {
 	return all
 }
 
-func names(values map[int32]string) []string { return slices.Collect(maps.Values(values)) }
-
-// The schemas of providers do not have the values of enumerations, but the clouds' own libraries have them. Where in a
-// resource they are: the names of arguments and blocks.
+// Where in a resource enumerations are: the names of arguments and blocks. The descriptions in the schema of AWS's
+// provider do not list the values, but AWS's own library has them.
 var enums = map[string][]string{
 	"aws_apigatewayv2_api protocol_type":                                                                            enum(gateway.ProtocolType("").Values()),
 	"aws_apigatewayv2_domain_name domain_name_configuration endpoint_type":                                          enum(gateway.EndpointType("").Values()),
@@ -78,9 +77,22 @@ var enums = map[string][]string{
 	"aws_s3_bucket_server_side_encryption_configuration rule apply_server_side_encryption_by_default sse_algorithm": enum(s3.ServerSideEncryption("").Values()),
 	"aws_s3_bucket_versioning versioning_configuration status":                                                      enum(s3.BucketVersioningStatus("").Values()),
 	"aws_scheduler_schedule flexible_time_window mode":                                                              enum(scheduler.FlexibleTimeWindowMode("").Values()),
-	"google_cloud_run_v2_service ingress":                                                                           names(runpb.IngressTraffic_name),
-	"google_cloud_run_v2_service template execution_environment":                                                    names(runpb.ExecutionEnvironment_name),
 	"aws_vpc_endpoint vpc_endpoint_type":                                                                            enum(ec2.VpcEndpointType("").Values()),
+}
+
+// set are those arguments that the provider would fill in, but for the modules. Mocks make up a value for all others.
+var set = []string{"google_cloud_run_v2_service ingress"}
+
+// listed adds to found the enumerations whose values the schema of a block lists.
+func listed(found map[string][]string, path string, b *schema.Block) {
+	for name, a := range b.Attributes {
+		if at := path + " " + name; a.Values != nil && (!a.Computed || slices.Contains(set, at)) {
+			found[at] = a.Values
+		}
+	}
+	for name, n := range b.Blocks {
+		listed(found, path+" "+name, n.Block)
+	}
 }
 
 func TestValuesAreThoseThatTheCloudsKnow(t *testing.T) {
@@ -97,7 +109,7 @@ func TestValuesAreThoseThatTheCloudsKnow(t *testing.T) {
 			}
 		}
 	}
-	for path := range enums {
+	for _, path := range slices.AppendSeq(append(slices.Clone(set), "google_storage_bucket lifecycle_rule action type"), maps.Keys(enums)) {
 		if !seen[path] {
 			t.Errorf("no test of a module has %s", path)
 		}
@@ -105,27 +117,38 @@ func TestValuesAreThoseThatTheCloudsKnow(t *testing.T) {
 }
 
 func TestAValueThatACloudDoesNotKnowIsFound(t *testing.T) {
-	root := copied(t)
-	breakFile(t, root, "modules/aws-lambda/main.tf", `"provided.al2023"`, `"provided.al2026"`)
-	runs, out, err := applied(t, filepath.Join(root, "modules", "aws-lambda"))
-	if err != nil {
-		t.Fatal(said(out, err))
-	}
-	wrong := runs["function_url"].notInEnums(t, map[string]bool{})
-	if len(wrong) != 1 || !strings.Contains(wrong[0], `aws_lambda_function runtime is "provided.al2026", which is none of`) {
-		t.Errorf("found: %q", wrong)
+	for _, c := range []struct{ module, file, old, new, run, want string }{
+		{"aws-lambda", "main.tf", `"provided.al2023"`, `"provided.al2026"`, "function_url",
+			`aws_lambda_function runtime is "provided.al2026", which is none of`},
+		{"gcp-cloud-run", "bucket.tf", `"AbortIncompleteMultipartUpload"`, `"AbortMultipartUpload"`, "least",
+			`google_storage_bucket lifecycle_rule action type is "AbortMultipartUpload", which is none of`},
+	} {
+		root := copied(t)
+		breakFile(t, root, filepath.Join("modules", c.module, c.file), c.old, c.new)
+		runs, out, err := applied(t, filepath.Join(root, "modules", c.module))
+		if err != nil {
+			t.Fatal(said(out, err))
+		}
+		wrong := runs[c.run].notInEnums(t, map[string]bool{})
+		if len(wrong) != 1 || !strings.Contains(wrong[0], c.want) {
+			t.Errorf("found: %q, want %s", wrong, c.want)
+		}
 	}
 }
 
 // notInEnums says which values are not of their enumerations, and notes in seen which enumerations have some.
 func (s state) notInEnums(t *testing.T, seen map[string]bool) (wrong []string) {
 	t.Helper()
+	all := maps.Clone(enums)
+	for name, block := range resources {
+		listed(all, name, block)
+	}
 	for _, r := range s.Values.Root.Resources {
 		var values map[string]any
 		if err := json.Unmarshal(r.Values, &values); err != nil {
 			t.Fatal(err)
 		}
-		for path, known := range enums {
+		for path, known := range all {
 			steps := strings.Fields(path)
 			if steps[0] != r.Type {
 				continue

@@ -51,6 +51,7 @@ var (
 	providerVersion = regexp.MustCompile(`providerName: '([\w-]+)',\s*providerVersion: '([\d.]+)'`)
 
 	class   = regexp.MustCompile(`(?m)^export class (\w+) extends`)
+	form    = regexp.MustCompile(`(?m)^export interface (\w+) `)
 	table   = regexp.MustCompile(`(?m)^export function (\w+)ToHclTerraform\(`)
 	comment = regexp.MustCompile(`(?m)^ +// (\w+) - computed: (true|false), optional: (true|false), required: (true|false)$`)
 	entry   = regexp.MustCompile(`(?s)(\w+): \{\s*value: (.*?),\s*isBlock: (true|false),\s*type: "(\w+)",\s*storageClassType: "(\w+)",\s*\}`)
@@ -60,8 +61,9 @@ var (
 
 // file is one generated source.
 type file struct {
-	classes map[string]string             // the text of each
-	tables  map[string]map[string]entries // by the lower-case names of the classes that they are for
+	classes map[string]string              // the text of each
+	tables  map[string]map[string]entries  // by the lower-case names of the classes that they are for
+	values  map[string]map[string][]string // by the lower-case names of the interfaces
 }
 
 // entries is what a table says of one argument.
@@ -72,7 +74,7 @@ type entries struct {
 }
 
 func parse(source string) *file {
-	f := &file{classes: map[string]string{}, tables: map[string]map[string]entries{}}
+	f := &file{classes: map[string]string{}, tables: map[string]map[string]entries{}, values: map[string]map[string][]string{}}
 	each := func(start *regexp.Regexp, take func(name, text string)) {
 		found := start.FindAllStringSubmatchIndex(source, -1)
 		for _, at := range found {
@@ -97,6 +99,7 @@ func parse(source string) *file {
 		}
 	})
 	each(table, func(name, text string) { f.tables[strings.ToLower(name)] = read(text) })
+	each(form, func(name, text string) { f.values[strings.ToLower(name)] = values(text) })
 	return f
 }
 
@@ -107,7 +110,10 @@ func (f *file) block(name string) (*Block, error) {
 		return nil, fmt.Errorf("no class %s", name)
 	}
 	base := strings.TrimSuffix(name, "OutputReference")
-	settable := f.tables[strings.ToLower(base)]
+	settable, values := f.tables[strings.ToLower(base)], f.values[strings.ToLower(base)]
+	if base == name {
+		values = f.values[strings.ToLower(base+"Config")]
+	}
 	b := &Block{Attributes: map[string]*Attribute{}, Blocks: map[string]*Nested{}}
 	found := comment.FindAllStringSubmatchIndex(text, -1)
 	for i, at := range found {
@@ -116,7 +122,7 @@ func (f *file) block(name string) (*Block, error) {
 			end = found[i+1][0]
 		}
 		m := comment.FindStringSubmatch(text[at[0]:at[1]])
-		a := &Attribute{Computed: m[2] == "true", Optional: m[3] == "true", Required: m[4] == "true"}
+		a := &Attribute{Computed: m[2] == "true", Optional: m[3] == "true", Required: m[4] == "true", Values: values[m[1]]}
 		if err := f.argument(b, m[1], a, settable, text[at[1]:end]); err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", name, m[1], err)
 		}

@@ -24,6 +24,8 @@ type Attribute struct {
 	Optional  bool `json:"optional,omitempty"`
 	Computed  bool `json:"computed,omitempty"`
 	WriteOnly bool `json:"write_only,omitempty"`
+	// Values are the only ones, where the provider's description lists them.
+	Values []string `json:"values,omitempty"`
 }
 
 // Nested is a block in a block.
