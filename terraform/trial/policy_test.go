@@ -11,6 +11,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -122,6 +125,42 @@ func works(t *testing.T, server *testenv.S3, registry *testenv.Registry, bucket,
 	pull("warm")
 	require.Eventually(t, func() bool { return len(left("access/")) == 1 }, 30*time.Second, 50*time.Millisecond, "its use is marked")
 	assert.NotContains(t, p.Output(t), "not permitted")
+}
+
+// All of e2e runs on the policy of the module for MinIO. So it has on every other that grants the same.
+func TestTheSameIsGrantedEverywhere(t *testing.T) {
+	read := func(file, bucket string) string {
+		text, err := os.ReadFile(filepath.Join(testenv.Root(), file))
+		require.NoError(t, err)
+		return strings.ReplaceAll(string(text), "arn:aws:s3:::"+bucket, "arn:aws:s3:::images")
+	}
+	page := regexp.MustCompile("(?s)```json\n(.*?)```").FindStringSubmatch(read("docs/stores.md", "my-bucket"))
+	require.NotNil(t, page)
+	want := grants(t, modules(t)["minio"].on("images"))
+	require.Len(t, want, 6)
+	for what, policy := range map[string]string{
+		"the module for S3": modules(t)["bucket-s3"].on("images"),
+		"compose":           read("infra/compose/minio/policy.json", "BUCKET"),
+		"docs/stores.md":    page[1],
+	} {
+		assert.Equal(t, want, grants(t, policy), what)
+	}
+}
+
+// grants are the actions of a policy, and on what they are permitted.
+func grants(t *testing.T, policy string) map[string]any {
+	t.Helper()
+	all := map[string]any{}
+	for _, s := range parsed(t, policy).Statement {
+		resource := s["Resource"]
+		if several, ok := resource.([]any); ok && len(several) == 1 {
+			resource = several[0]
+		}
+		for _, action := range s["Action"].([]any) {
+			all[fmt.Sprint(action)] = resource
+		}
+	}
+	return all
 }
 
 type document struct {
