@@ -59,6 +59,8 @@ func TestWhatIsBrokenIsFound(t *testing.T) {
 			`"~> 6.0"`, `"~> 5.0"`, "hashicorp/aws"},
 		"a variable that lets in anything": {"tests", "modules/bucket-s3/variables.tf",
 			`condition     = var.fills_days >= 1 && floor(var.fills_days) == var.fills_days`, `condition     = var.fills_days != null`, "half_a_day"},
+		"a number of resources that is not known at first": {"tests", "modules/aws-ecs/network.tf",
+			`count             = length(var.route_table_ids) == 0 ? 0 : 1`, `for_each          = toset(var.route_table_ids)`, "Invalid for_each argument"},
 		"a URL that is put together wrongly": {"tests", "modules/minio/outputs.tf",
 			`"minio" : "minio+http"`, `"minio" : "minio"`, "environment is"},
 		"a secret that gets into the service's configuration": {"tests", "modules/gcp-cloud-run/main.tf",

@@ -1,20 +1,20 @@
 data "aws_region" "current" {}
 
+data "aws_vpc" "this" {
+  id = var.vpc_id
+}
+
 locals {
   port = 5000
 
-  # Fargate kills a task 120 s after it has asked it to stop.
   environment = merge({
-    ENTREPOT_LISTEN          = ":${local.port}"
-    ENTREPOT_LOG_FORMAT      = "json"
-    ENTREPOT_DRAIN_TIMEOUT   = "110s"
-    ENTREPOT_TRUSTED_PROXIES = join(",", [for s in data.aws_subnet.balancer : s.cidr_block])
+    ENTREPOT_LISTEN     = ":${local.port}"
+    ENTREPOT_LOG_FORMAT = "json"
+    # Fargate kills a task 120 s after it has asked it to stop.
+    ENTREPOT_DRAIN_TIMEOUT = "110s"
+    # The load balancer's address is one of these, and nothing else gets through to the tasks.
+    ENTREPOT_TRUSTED_PROXIES = join(",", data.aws_vpc.this.cidr_block_associations[*].cidr_block)
   }, var.environment)
-}
-
-data "aws_subnet" "balancer" {
-  for_each = var.balancer_subnet_ids
-  id       = each.value
 }
 
 resource "aws_cloudwatch_log_group" "this" {

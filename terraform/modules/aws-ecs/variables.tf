@@ -85,7 +85,7 @@ variable "vpc_id" {
 
 variable "task_subnet_ids" {
   description = "Subnets of the tasks, with a way to the Internet by NAT, or with assign_public_ip by an Internet gateway."
-  type        = set(string)
+  type        = list(string)
   nullable    = false
 
   validation {
@@ -96,7 +96,7 @@ variable "task_subnet_ids" {
 
 variable "balancer_subnet_ids" {
   description = "Subnets of the load balancer, in two availability zones or more."
-  type        = set(string)
+  type        = list(string)
   nullable    = false
 
   validation {
@@ -147,7 +147,7 @@ variable "domain" {
 
 variable "route_table_ids" {
   description = "Route tables of the tasks' subnets, which get a gateway endpoint for S3: without one NAT is paid for each byte. Empty: there is an endpoint already."
-  type        = set(string)
+  type        = list(string)
   default     = []
   nullable    = false
 }

@@ -29,6 +29,11 @@ output "cdn_url" {
   value       = local.cdn_url
 }
 
+output "cdn_arn" {
+  description = "ARN of the CloudFront distribution, for the policy of a key of KMS; null where there is none."
+  value       = one(aws_cloudfront_distribution.this[*].arn)
+}
+
 locals {
   cdn_url = var.cloudfront == null ? null : "https://${concat(var.cloudfront.aliases, [aws_cloudfront_distribution.this[0].domain_name])[0]}"
 }

@@ -1,6 +1,6 @@
 resource "aws_iam_role" "replication" {
   count = local.versioned ? 1 : 0
-  name  = "${var.name}-replication"
+  name  = "${substr(var.name, 0, 52)}-replication" # 64 characters at most
   tags  = var.tags
 
   assume_role_policy = jsonencode({

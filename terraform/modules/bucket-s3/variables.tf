@@ -22,7 +22,7 @@ variable "prefix" {
 }
 
 variable "kms_key_arn" {
-  description = "ARN of the KMS key that objects are encrypted with. Null: with keys of S3 (AES256), which cost nothing."
+  description = "ARN of the KMS key that objects are encrypted with; with cloudfront its policy has to let the output cdn_arn decrypt. Null: with keys of S3 (AES256), which cost nothing."
   type        = string
   default     = null
 

@@ -3,8 +3,8 @@ mock_provider "aws" {
     target = data.aws_partition.current
     values = { partition = "aws" }
   }
-  mock_data "aws_subnet" {
-    defaults = { cidr_block = "10.0.1.0/24" }
+  mock_data "aws_vpc" {
+    defaults = { cidr_block_associations = [for c in ["10.0.0.0/16", "10.1.0.0/16"] : { association_id = "", cidr_block = c, state = "associated" }] }
   }
   mock_resource "aws_lb" {
     defaults = { dns_name = "mirror-1.eu-central-1.elb.amazonaws.com" }
@@ -41,7 +41,7 @@ run "least" {
     error_message = "nothing is written to disk"
   }
   assert {
-    condition     = contains(jsondecode(aws_ecs_task_definition.this.container_definitions)[0].environment, { name = "ENTREPOT_TRUSTED_PROXIES", value = "10.0.1.0/24,10.0.1.0/24" })
+    condition     = contains(jsondecode(aws_ecs_task_definition.this.container_definitions)[0].environment, { name = "ENTREPOT_TRUSTED_PROXIES", value = "10.0.0.0/16,10.1.0.0/16" })
     error_message = "the load balancer is believed: ${aws_ecs_task_definition.this.container_definitions}"
   }
   assert {
@@ -112,4 +112,13 @@ run "memory_that_does_not_suit_the_processor" {
   command = plan
   variables { memory = 8192 }
   expect_failures = [var.memory]
+}
+
+# What is not known before it is made must not decide how many there are of something.
+run "a_network_that_is_not_there_yet" {
+  command = plan
+
+  module {
+    source = "./tests/new-network"
+  }
 }

@@ -127,3 +127,16 @@ run "a_private_key" {
   variables { cloudfront = { public_key_pem = "-----BEGIN PRIVATE KEY-----\n" } }
   expect_failures = [var.cloudfront]
 }
+
+run "a_long_name" {
+  command = apply
+  variables {
+    name        = "a-name-of-a-bucket-that-is-as-long-as-s3-permits-any-name-to-be"
+    replication = { bucket_arn = "arn:aws:s3:::elsewhere" }
+  }
+
+  assert {
+    condition     = length(var.name) == 63 && length(aws_iam_role.replication[0].name) <= 64
+    error_message = "the role is called ${aws_iam_role.replication[0].name}"
+  }
+}
