@@ -4,15 +4,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"sync/atomic"
 	"testing"
 
 	"github.com/minio/minio-go/v7/pkg/signer"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
+	"github.com/entrepot-io/entrepot/backend/backendtest"
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
@@ -34,12 +32,7 @@ func copying(r *http.Request) bool { return r.Header.Get("X-Amz-Copy-Source") !=
 func behindProxy(t *testing.T, w *fillWorld, oddities ...*oddity) string {
 	t.Helper()
 	server := sharedMinIO(t)
-	endpoint, err := url.Parse(server.Endpoint)
-	require.NoError(t, err)
-	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(endpoint)
-		r.Out.Host = r.In.Host // which is signed
-	}}
+	forward := backendtest.Proxy(t, server.Endpoint, func(*http.Request) {})
 	proxy := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		for _, o := range oddities {
 			if o.concerns(r) {

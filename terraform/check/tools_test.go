@@ -26,8 +26,8 @@ var (
 	checkout, mirror string
 	// rc is OpenTofu's configuration.
 	rc string
-	// resources are those that are written of, of all providers.
-	resources = map[string]*schema.Block{}
+	// described are the enumerations whose values the schemas list, of all resources that are written of: see enums.
+	described = map[string][]string{}
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -72,7 +72,9 @@ func setUp(folder string) error {
 		// A provider is started for each command, and most of what it knows is of no use to any.
 		maps.DeleteFunc(known.Resources, func(name string, _ *schema.Block) bool { return !used[name] })
 		maps.DeleteFunc(known.Data, func(name string, _ *schema.Block) bool { return !used[name] })
-		maps.Copy(resources, known.Resources)
+		for name, block := range known.Resources {
+			listed(described, name, block)
+		}
 		if text, err = json.Marshal(known); err != nil {
 			return err
 		}
