@@ -1,8 +1,8 @@
-# One static binary and the certificates it needs, for a user without rights and a file system without writers. It builds
-# with BuildKit, for any platform that Go knows, and with the builder before it, for the machine's own.
+# One static binary and CA certificates. It runs as an unprivileged user on a read-only file system.
+# BuildKit builds it for every platform that Go supports; the legacy builder only for the host's.
 ARG GO_IMAGE=golang:1.26.8-bookworm@sha256:a688600ca24f8a4d3ca77f95b0dd40704a9fc787c826660eb7ba0b641b8b175d
 
-# The compiler runs on the machine's own platform, whatever the image's. Only BuildKit says which that is.
+# Compile on the host's platform, whatever the target. Only BuildKit sets BUILDPLATFORM.
 FROM --platform=${BUILDPLATFORM:-linux} ${GO_IMAGE} AS build
 WORKDIR /src
 COPY go.mod go.sum ./
@@ -14,7 +14,7 @@ ARG TARGETARCH
 ARG TARGETVARIANT
 RUN GOOS=${TARGETOS:-linux} GOARCH=${TARGETARCH} GOARM=$([ "${TARGETARCH}" != arm ] || echo "${TARGETVARIANT#v}") \
       infra/release/compile.sh /image/entrepot
-# All gets one date, so that the same source makes the same layer.
+# Give every file the same date, so that the same source makes the same layer.
 ARG SOURCE_DATE_EPOCH=0
 RUN mkdir -p /image/etc/ssl/certs /image/home/nonroot/data \
  && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
@@ -25,7 +25,7 @@ RUN mkdir -p /image/etc/ssl/certs /image/home/nonroot/data \
 
 FROM scratch
 COPY --from=build /image/ /
-# The file store's folder, where no other store is configured: mount a volume there.
+# The default store is a folder. Mount a volume there.
 ENV ENTREPOT_STORE=file:/home/nonroot/data HOME=/home/nonroot
 USER 65532:65532
 EXPOSE 5000

@@ -1,40 +1,48 @@
-// Package backend is the object store that holds all of entrepot's state.
+// Package backend defines the object store that holds all of entrepot's state.
 //
-// Here lives the one small interface that the stores share, with its contract in the comments of its methods, and the
-// optional abilities that a store may have besides. The stores are packages of their own: backend/fs (a local folder),
-// backend/s3 (aws-sdk-go-v2) and backend/minio (minio-go). backend/backendtest is the contract as a test suite; every
-// store passes all of it. What a key means is not known here: see package mirror.
+// Store is the interface that all stores implement; the comments on its methods are the contract. Composer, Sweeper,
+// Denier and Presigner are optional capabilities. The implementations are backend/fs (a local folder), backend/s3
+// (aws-sdk-go-v2) and backend/minio (minio-go). The test suite in backend/backendtest checks the contract on each of them.
+// This package does not know what keys mean: see mirror/layout.
 package backend
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"time"
 )
 
-// Errors that callers decide by. They are wrapped with the operation and the key: test with errors.Is.
+// Errors that callers test for with errors.Is. Stores wrap them with the operation and the key.
 var (
-	// ErrNotFound: there is no object at the key.
+	// ErrNotFound means that there is no object at the key.
 	ErrNotFound = errors.New("no such object")
-	// ErrPrecondition: a condition of the call was not met, and nothing was changed.
+	// ErrPrecondition means that a condition of the call was not met. Nothing was changed.
 	ErrPrecondition = errors.New("precondition failed")
-	// ErrChecksum: the bytes offered do not have the SHA-256 that was announced; the object was not stored.
+	// ErrChecksum means that the bytes do not have the announced SHA-256. Nothing was stored.
 	ErrChecksum = errors.New("bytes do not match their checksum")
-	// ErrRange: the range asked for begins at or past the object's end.
+	// ErrRange means that the range begins at or past the end of the object.
 	ErrRange = errors.New("range not satisfiable")
-	// ErrNoBucket: the bucket (for a file store, the folder) does not exist.
+	// ErrNoBucket means that the bucket does not exist (the folder, for a file store).
 	ErrNoBucket = errors.New("no such bucket")
-	// ErrDenied: the credentials are wrong, or do not permit the operation.
+	// ErrDenied means that the credentials are wrong or do not permit the operation.
 	ErrDenied = errors.New("access denied")
-	// ErrKey: the key is not one that a store takes (see Store).
+	// ErrKey means that the key is invalid; see Store.
 	ErrKey = errors.New("invalid key")
-	// ErrUnable: the server behind the store has no such operation, and nothing was changed.
-	ErrUnable = errors.New("the store's server cannot do that")
+	// ErrFull means that the store has no space left or that a quota is exhausted. Nothing was stored.
+	ErrFull = errors.New("the store is full")
+	// ErrReadOnly means that the store currently accepts no writes at all. Nothing was stored.
+	ErrReadOnly = errors.New("the store is read-only")
+	// ErrUnable means that the store's server does not support the operation or the condition. Nothing was changed.
+	ErrUnable = errors.New("not supported by the store")
+	// ErrConflict is an ErrPrecondition caused by a concurrent write to the key. Nothing was changed, and the condition may
+	// still hold.
+	ErrConflict = fmt.Errorf("%w: another write was under way", ErrPrecondition)
 )
 
-// ETag is the store's name for one version of an object's bytes, opaque and exactly as the store gave it.
+// ETag names one version of an object's bytes. It is opaque and kept exactly as the store sent it.
 type ETag string
 
 // Object describes a stored object.
@@ -44,8 +52,8 @@ type Object struct {
 	ETag        ETag
 	ContentType string            // as given to Put; empty in listings
 	Metadata    map[string]string // as given to Put, names in lower case; nil in listings
-	Modified    time.Time         // by the store's clock; zero in what Put and Compose return
-	AsOf        time.Time         // the store's clock when it answered; zero in listings
+	Modified    time.Time         // by the store's clock; zero if returned by Put or Compose
+	AsOf        time.Time         // the store's clock at the time of the response; zero in listings
 }
 
 // Range is a part of an object's bytes. The zero value is the whole object.
@@ -54,98 +62,104 @@ type Range struct {
 	Length int64 // 0: to the object's end
 }
 
-// Condition makes a write depend on what is at the key. The zero value is no condition.
+// Condition makes a write depend on the current object at the key. The zero value is no condition.
 type Condition struct {
-	IfAbsent bool // write only where there is no object
-	IfMatch  ETag // write only over this version
+	// IfAbsent allows the write only if there is no object.
+	IfAbsent bool
+	// IfMatch allows the write only over this version. It is sent unchanged, with or without quotes. No object matches an
+	// ETag that consists of quotes only. For an ETag that may be empty use the function IfMatch.
+	IfMatch ETag
 }
 
-// PutOptions are what an object gets besides its bytes. The zero value is fine.
+// PutOptions holds what Put stores besides the bytes. The zero value is valid.
 type PutOptions struct {
 	ContentType string            // empty: application/octet-stream
 	Metadata    map[string]string // names [a-z0-9-], values printable ASCII
-	// SHA256 is the lower-case hex SHA-256 of the bytes, where the caller knows what it has to be: the store itself
-	// refuses any others, with ErrChecksum.
+	// SHA256 is the expected SHA-256 of the bytes in lower-case hex, if known. The store refuses other bytes with
+	// ErrChecksum. Some S3 servers (rclone) do not check it, so callers must verify content that matters.
 	SHA256    string
 	Condition Condition
 }
 
-// Store is a bucket of objects. Its methods may be called concurrently, obey their context, and do their own retries.
+// Store is a bucket of objects. Its methods can be called concurrently, obey their context, and retry by themselves.
 //
-// Keys are slash-separated paths of 1 to 900 bytes of UTF-8, with no segment that is empty, "." or "..", be it with
-// spaces around, no backslash and no control character; any other is refused with ErrKey by every method, before
-// anything is done. A colon is an ordinary character. No key is also the folder of another ("a" and "a/b"): where both
-// are written the second may fail.
+// A key is a slash-separated path of 1 to 900 bytes of UTF-8, without backslashes and control characters. No segment may
+// be empty, "." or "..", with or without surrounding spaces. Every method refuses other keys with ErrKey before it does
+// anything. Colons are allowed. A key should not be the folder of another ("a" and "a/b"): writing the second may fail.
 //
-// Any method may answer ErrNoBucket or ErrDenied.
+// Any method may return ErrNoBucket or ErrDenied, and any write ErrFull or ErrReadOnly.
 type Store interface {
-	// Get opens the bytes that r names. The Object describes the whole object, not the part. Errors: ErrNotFound,
-	// ErrRange. A read that cannot be finished fails with an error other than io.EOF: it never ends early as if
-	// complete. The caller closes the reader; closing early is cheap.
+	// Get opens the part of the object that r selects. The Object describes the whole object. A read that cannot be
+	// completed fails with an error other than io.EOF: a body never ends early as if it were complete. The caller closes
+	// the reader; closing early is cheap. Errors: ErrNotFound, ErrRange.
 	Get(ctx context.Context, key string, r Range) (io.ReadCloser, Object, error)
 
-	// Stat describes the object. Errors: ErrNotFound, which may also be all that a store can say of a missing bucket.
+	// Stat describes the object. Errors: ErrNotFound, which some stores also return if the bucket is missing.
 	Stat(ctx context.Context, key string) (Object, error)
 
-	// Put stores exactly size bytes of body as the object, replacing what was there; other readers see either all of
-	// it or none of it. A body that ends early, or a failing one, is an error and nothing is stored. Nothing past
-	// size bytes is read of it, and nothing at all once Put has returned; a read under way is waited for, so a body
-	// that can block has to obey ctx itself. Where body is an io.ReadSeeker the store may rewind it, to hash it first or
-	// to retry; others are sent once and held in no buffer larger than 64 KiB. Sizes past what the store takes in one
-	// request are sent in parts. Errors: ErrPrecondition, ErrChecksum. A store that retries may meet what the same call
-	// has written before its answer got lost: where it matters who won, an ErrPrecondition is a reason to look.
+	// Put stores exactly size bytes of body as the object and replaces an existing one. Readers see all of it or none. If
+	// body fails or ends early, Put fails with a BodyError and stores nothing.
+	//
+	// Put reads no more than size bytes, and none after it has returned. It waits for a read in progress, so a body that
+	// can block must obey ctx. The store may rewind an io.ReadSeeker, to hash it first or to retry. It reads other bodies
+	// once and buffers at most 64 KiB. Objects too large for one request are sent in parts.
+	//
+	// Errors: ErrPrecondition, ErrConflict, ErrChecksum, and ErrUnable if the server seems to refuse conditions; it may
+	// refuse the same write without one. After a lost response a retry can meet the effect of its own first attempt, so
+	// a caller that needs to know who won must look at the object after an ErrPrecondition.
+	//
+	// The ETag is empty only if the response had none and another write or Delete came before the store could ask for it.
 	Put(ctx context.Context, key string, body io.Reader, size int64, o PutOptions) (Object, error)
 
-	// Delete removes the object; one that does not exist is no error.
+	// Delete removes the object. It is no error if there is none.
 	Delete(ctx context.Context, key string) error
 
-	// List yields the objects whose keys begin with prefix, in ascending byte order of the keys, those after the key
-	// after (empty: from the first). It pages as it is consumed. An error ends it. A prefix is empty, a key, or a key
-	// with a slash behind it; with any other nothing begins.
+	// List yields the objects whose keys begin with prefix and come after the key after (empty: from the first), in
+	// ascending byte order of keys. It fetches pages as they are consumed and ends at the first error. A prefix is empty,
+	// a key, or a key followed by a slash; any other prefix yields nothing.
 	List(ctx context.Context, prefix, after string) iter.Seq2[Object, error]
 }
 
-// MinPart is the least size in bytes of any but the last part of a Composer's object: S3's own limit.
+// MinPart is the minimum size in bytes of all parts of a composed object except the last: S3's limit.
 const MinPart = 5 << 20
 
-// Composer is the optional ability to make an object out of others without moving their bytes through this process.
+// Composer is the optional capability to join objects without moving their bytes through this process.
 type Composer interface {
-	// Compose stores at key the concatenation of parts, each read only if it still has its ETag (Key, Size and ETag
-	// must be set). There are 1 to 10,000 of them, each but the last at least MinPart and none over 5 GiB. The parts
-	// stay. A composition that fails leaves nothing, neither an object nor parts of an upload. o.SHA256 is ignored:
-	// no store can check it. Errors: ErrNotFound (a part is gone), ErrPrecondition (a part has changed, or
-	// o.Condition is not met), ErrUnable (S3 servers without UploadPartCopy, of which one learns only by asking).
+	// Compose stores the concatenation of parts at key. It reads a part only if that still has its ETag; Key, Size and
+	// ETag must be set. There are 1 to 10,000 parts, of at least MinPart (except the last) and at most 5 GiB each. The
+	// parts remain. If it fails, it leaves neither an object nor an unfinished upload. o.SHA256 is ignored, since no store
+	// can check it. Errors: ErrNotFound (a part is gone), ErrPrecondition (a part has changed, or o.Condition does not
+	// hold), ErrUnable (the S3 server has no UploadPartCopy, which only an attempt reveals).
 	Compose(ctx context.Context, key string, parts []Object, o PutOptions) (Object, error)
 }
 
-// Sweeper is the optional ability to remove what writers that died have left in the bucket, of a store that keeps such.
+// Sweeper is the optional capability to remove what dead writers left in the bucket.
 type Sweeper interface {
-	// Sweep removes what there is of writes to key that have not become an object: the parts of multipart uploads. A
-	// write that is still under way fails by it.
+	// Sweep removes the parts of unfinished multipart uploads to key. It makes writes in progress fail.
 	Sweep(ctx context.Context, key string) error
 }
 
-// Denier is the optional ability to tell what the store's credentials were last not permitted, whoever asked for it.
+// Denier is the optional capability to report the last operation that the store's credentials did not permit.
 type Denier interface {
-	// LastDenied returns when that was, and the error, which wraps a PermissionError; nil: never.
+	// LastDenied returns the time and the error, which wraps a PermissionError. The error is nil if there was none.
 	LastDenied() (time.Time, error)
 }
 
-// Presigner is the optional ability to let a client read an object without credentials.
+// Presigner is the optional capability to let clients read objects without credentials.
 type Presigner interface {
-	// Signer returns what signs URLs at the time now. It is the same (==) for as long as the store's credentials are
-	// the same and expire at the same time: who keeps URLs can tell by it when they are to be dropped. The only I/O is
-	// that of fetching credentials, and with credentials at hand that last it is cheap.
+	// Signer returns a signer of URLs for the time now. It returns the same one (==) as long as the store's credentials
+	// and their expiry stay the same, so a cache of URLs can tell when to drop them. Its only I/O is to fetch credentials;
+	// with valid ones at hand it is cheap.
 	Signer(ctx context.Context, now time.Time) (Signer, error)
-	// Host is that of all URLs, without a port.
+	// Host returns the host of all URLs, without a port.
 	Host() string
 }
 
 // Signer signs with one set of credentials. It does no I/O. Errors: ErrKey.
 type Signer interface {
-	// PresignGet returns a URL that answers GET, with or without Range, for the object at key, from signedAt (which
-	// may lie in the past, not in the future; whole seconds of it count) until the time that it returns: after expires
-	// (at most 7 days), or when the credentials expire, if that is earlier. Credentials that have expired by signedAt
-	// are an error. Whether the object exists is not looked at.
+	// PresignGet returns a URL for GET requests, with or without Range, of the object at key. It is valid from signedAt,
+	// which is cut to whole seconds and must not lie in the future, until the returned time: for expires (at most 7 days)
+	// or until the credentials expire, if that is earlier. It fails if they have expired by signedAt. It does not check
+	// whether the object exists.
 	PresignGet(key string, signedAt time.Time, expires time.Duration) (url string, until time.Time, err error)
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 )
 
-// The keys themselves are in backendtest, where every store is asked.
+// backendtest checks CheckKey on every store.
 
-func TestPrefixIsEmptyAKeyOrAFolder(t *testing.T) {
+func TestCanPrefix(t *testing.T) {
 	for _, prefix := range []string{"", "a", "a/", "a/b", "a/..b", "ü/"} {
 		require.True(t, backend.CanPrefix(prefix), prefix)
 	}

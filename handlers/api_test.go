@@ -17,6 +17,7 @@ import (
 
 	"github.com/entrepot-io/entrepot/backend"
 	"github.com/entrepot-io/entrepot/backend/fs"
+	"github.com/entrepot-io/entrepot/bounded"
 	"github.com/entrepot-io/entrepot/handlers"
 	"github.com/entrepot-io/entrepot/mirror"
 	"github.com/entrepot-io/entrepot/presign"
@@ -61,10 +62,14 @@ func serveWith(t *testing.T, base *url.URL, store backend.Store, redirect string
 // serveAs is serveWith for what is set in front too. Each request has to be answered within a time (0: any).
 func serveAs(t *testing.T, base *url.URL, store backend.Store, cfg mirror.Config, api handlers.Config, within time.Duration) front {
 	t.Helper()
+	if cfg.Memory == nil {
+		cfg.Memory = bounded.Unlimited()
+	}
 	var upstreams []*upstream.Registry
 	for _, name := range []string{"docker.io", "ghcr.io"} {
 		u, err := upstream.New(upstream.Config{
-			Name: name, Endpoints: []*url.URL{base}, Reserve: 0.1, Budget: 10 * time.Second,
+			Memory: cfg.Memory.Share(cfg.Memory.Size()),
+			Name:   name, Endpoints: []*url.URL{base}, Reserve: 0.1, Budget: 10 * time.Second,
 			Transport: upstream.NewTransport(upstream.Timeouts{Header: time.Second, IdleBody: 300 * time.Millisecond}),
 		})
 		require.NoError(t, err)
@@ -129,7 +134,7 @@ func (a answer) code(t *testing.T) string {
 	return doc.Errors[0].Code
 }
 
-func TestTheBaseSaysThatThisIsARegistry(t *testing.T) {
+func TestBaseEndpointIdentifiesRegistry(t *testing.T) {
 	f := serve(t, upstreamtest.Start(t, upstreamtest.Options{}), newFileStore(t), "")
 	for _, path := range []string{"/v2/", "/v2"} {
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
@@ -140,7 +145,7 @@ func TestTheBaseSaysThatThisIsARegistry(t *testing.T) {
 	}
 }
 
-func TestAManifestComesWithItsIdentity(t *testing.T) {
+func TestManifestHasIdentityHeaders(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	image := reg.Image("library/app", "1", 100)
 	f := serve(t, reg, newFileStore(t), "")
@@ -167,7 +172,7 @@ func TestAManifestComesWithItsIdentity(t *testing.T) {
 	assert.Equal(t, image.Body, a.body)
 }
 
-func TestWhatTheClientHasIsNotSentAgain(t *testing.T) {
+func TestNotModifiedIfClientHasContent(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	image := reg.Image("library/app", "1", 100)
 	f := serve(t, reg, newFileStore(t), "")
@@ -222,6 +227,7 @@ func TestRangesOfABlob(t *testing.T) {
 			a := f.get(t, path, "Range", header)
 			assert.Equal(t, http.StatusRequestedRangeNotSatisfiable, a.StatusCode, header)
 			assert.Equal(t, "bytes */6291461", a.Header.Get("Content-Range"))
+			assert.Equal(t, "RANGE_INVALID", a.code(t))
 		}
 		a := f.get(t, path, "Range", "bytes=0-9", "If-Range", `"`+d.String()+`"`)
 		assert.Equal(t, http.StatusPartialContent, a.StatusCode)
@@ -241,7 +247,7 @@ func TestRangesOfABlob(t *testing.T) {
 	})
 }
 
-func TestHeadersGoOutBeforeTheFirstByteHasCome(t *testing.T) {
+func TestHeadersPrecedeFirstByteOfFill(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	d := reg.Blob("library/app", upstreamtest.Random(1, 100_000))
 	goOn := make(chan struct{})
@@ -257,7 +263,7 @@ func TestHeadersGoOutBeforeTheFirstByteHasCome(t *testing.T) {
 	assert.Equal(t, d, got)
 }
 
-func TestABadBlobEndsShort(t *testing.T) {
+func TestBadBlobEndsShort(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	d := reg.Blob("library/app", upstreamtest.Random(1, 100_000))
 	reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.BlobGet, Damage: upstreamtest.Corrupt, At: 5})
@@ -275,7 +281,7 @@ func TestABadBlobEndsShort(t *testing.T) {
 	assert.Equal(t, "UNAVAILABLE", a.code(t))
 }
 
-func TestErrorsAreThoseOfTheSpec(t *testing.T) {
+func TestErrorsFollowTheSpec(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	reg.Image("library/app", "1", 100)
 	f := serve(t, reg, newFileStore(t), "")
@@ -313,7 +319,7 @@ func TestErrorsAreThoseOfTheSpec(t *testing.T) {
 	}
 }
 
-func TestAnUpstreamsFailureIsToldAsSuch(t *testing.T) {
+func TestUpstreamFailureStatuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault  upstreamtest.Fault
 		status int
@@ -344,7 +350,7 @@ func TestAnUpstreamsFailureIsToldAsSuch(t *testing.T) {
 	}
 }
 
-func TestAStaleTagSaysSo(t *testing.T) {
+func TestStaleTagHasWarning(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	reg.Image("library/app", "1", 100)
 	store := newFileStore(t)
@@ -359,7 +365,7 @@ func TestAStaleTagSaysSo(t *testing.T) {
 	assert.Equal(t, "3600", a.Header.Get("Age"))
 }
 
-func TestTagsArePagedUnderTheNameThatTheClientUses(t *testing.T) {
+func TestTagPagesKeepTheClientsName(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	for _, tag := range []string{"a", "b", "c"} {
 		reg.Image("library/app", tag, 100)
@@ -379,7 +385,15 @@ func TestTagsArePagedUnderTheNameThatTheClientUses(t *testing.T) {
 	}
 }
 
-func TestReferrersAreFoundAndFiltered(t *testing.T) {
+func TestInvalidPageSizeIsClientError(t *testing.T) {
+	reg := upstreamtest.Start(t, upstreamtest.Options{})
+	reg.Image("library/app", "1", 100)
+	a := serve(t, reg, newFileStore(t), "").get(t, "/v2/app/tags/list?n=many")
+	assert.Equal(t, http.StatusBadRequest, a.StatusCode)
+	assert.Contains(t, string(a.body), "PAGINATION_NUMBER_INVALID")
+}
+
+func TestReferrersFoundAndFiltered(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	image := reg.Image("library/app", "1", 100)
 	f := serve(t, reg, newFileStore(t), "")
@@ -390,7 +404,7 @@ func TestReferrersAreFoundAndFiltered(t *testing.T) {
 	assert.Contains(t, string(a.body), `"manifests":[]`)
 }
 
-func TestAnUpstreamWithoutReferrersIsPassedOn(t *testing.T) {
+func TestMissingReferrersAPIPassedOn(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{NoReferrers: true})
 	image := reg.Image("library/app", "1", 100)
 	a := serve(t, reg, newFileStore(t), "").get(t, "/v2/app/referrers/"+image.Digest.String())

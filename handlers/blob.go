@@ -12,55 +12,65 @@ import (
 
 const blobType = "application/octet-stream"
 
-// blob answers with a blob: by a redirect to the bucket once it is stored and where the client may follow, else by its
-// bytes, which for one on its way come as they land, unless that is to be waited for.
-func (a *API) blob(c echo.Context, note *note, reference string) error {
+// blob responds with a redirect to the bucket if the blob is stored and the client can follow, and otherwise with its
+// bytes. The bytes of a fill are sent as they arrive, unless the client is to wait for the redirect.
+func (a *API) blob(c echo.Context, outcome *outcome, reference string) error {
 	d, err := mirror.ParseDigest(reference)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDigest, err)
 	}
-	note.reference = reference
+	outcome.reference = reference
+	if manifest := a.Mirror.CachedManifest(c.Request().Context(), outcome.repo, d); manifest != nil {
+		outcome.served = servedBody
+		return a.sendManifest(c, outcome, manifest)
+	}
 	_, limited := bodyLimit(c)
 	if c.Request().Method == http.MethodHead || limited && notModified(c.Request(), d) {
-		return a.headBlob(c, note, d)
+		return a.headBlob(c, outcome, d)
 	}
 	if a.Miss == MissRedirect && a.follows(c) && !notModified(c.Request(), d) {
-		return a.await(c, note, d)
+		return a.await(c, outcome, d)
 	}
 	if limited {
 		return errNoBytes
 	}
-	blob, err := a.Mirror.Blob(c.Request().Context(), note.repo, d)
+	blob, err := a.Mirror.Blob(c.Request().Context(), outcome.repo, d)
 	if err != nil {
 		return err
 	}
 	key, stored := blob.StoredAt()
 	if stored && a.follows(c) && !notModified(c.Request(), d) {
-		return a.redirect(c, note, d, key)
+		return a.redirect(c, outcome, d, key)
 	}
-	note.served = servedFill
-	if stored {
-		note.served = servedBody
-	}
-	return send(c, content{digest: d, mediaType: blobType, size: blob.Size, onItsWay: !stored, open: blob.Open})
+	return a.sendBlob(c, outcome, blob)
 }
 
-// headBlob is answered in place: a URL that is signed for GET is not valid for HEAD.
-func (a *API) headBlob(c echo.Context, note *note, d digest.Digest) error {
-	size, err := a.Mirror.StatBlob(c.Request().Context(), note.repo, d)
+// sendBlob responds with a blob's bytes.
+func (a *API) sendBlob(c echo.Context, outcome *outcome, blob *mirror.Blob) error {
+	_, stored := blob.StoredAt()
+	outcome.served = servedFill
+	if stored {
+		outcome.served = servedBody
+	}
+	return a.send(c, content{digest: blob.Digest, mediaType: blobType, size: blob.Size, filling: !stored, open: blob.Open})
+}
+
+// headBlob responds without a redirect: a URL signed for GET is not valid for HEAD.
+func (a *API) headBlob(c echo.Context, outcome *outcome, d digest.Digest) error {
+	size, err := a.Mirror.StatBlob(c.Request().Context(), outcome.repo, d)
 	if err != nil {
 		return err
 	}
-	note.served = servedBody
-	return send(c, content{digest: d, mediaType: blobType, size: size})
+	outcome.served = servedBody
+	return a.send(c, content{digest: d, mediaType: blobType, size: size})
 }
 
-func (a *API) redirect(c echo.Context, note *note, d digest.Digest, key string) error {
+func (a *API) redirect(c echo.Context, outcome *outcome, d digest.Digest, key string) error {
 	url, err := a.URLs.Get(c.Request().Context(), key)
 	if err != nil {
 		return err
 	}
-	note.served = servedRedirect
+	outcome.served = servedRedirect
 	setIdentity(c.Response().Header(), d)
 	return c.Redirect(http.StatusTemporaryRedirect, url)
 }

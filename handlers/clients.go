@@ -7,23 +7,23 @@ import (
 	"strings"
 )
 
-// Clients are some of those who pull, by their network or by their User-Agent. The zero value is nobody.
+// Clients is a set of clients, by network or by User-Agent. The zero value is empty.
 type Clients struct {
 	networks []netip.Prefix
 	agents   []string
 }
 
-// UnmarshalText reads a comma separated list of networks, and of words that stand in a User-Agent.
+// UnmarshalText reads a comma separated list of networks, and of words in a User-Agent.
 func (s *Clients) UnmarshalText(text []byte) error {
 	*s = Clients{}
 	for field := range strings.SplitSeq(string(text), ",") {
 		switch field = strings.TrimSpace(field); {
 		case field == "":
-			return fmt.Errorf("there is nothing before or after a comma; write for example 10.7.0.0/16,kaniko")
+			return fmt.Errorf("empty entry; write for example 10.7.0.0/16,kaniko")
 		case strings.Trim(field, "0123456789abcdefABCDEF.:/") == "" && strings.ContainsAny(field, ".:/"):
 			networks, err := ParseNetworks(field)
 			if err != nil {
-				return fmt.Errorf("%w; write networks, and words of a User-Agent, such as 10.7.0.0/16,kaniko", err)
+				return fmt.Errorf("%w; write networks, or words of a User-Agent, such as 10.7.0.0/16,kaniko", err)
 			}
 			s.networks = append(s.networks, networks...)
 		default:
@@ -33,7 +33,7 @@ func (s *Clients) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// include tells whether the client at an address with a User-Agent is one of them.
+// include reports whether the client at an address with a User-Agent is in the set.
 func (s Clients) include(address, agent string) bool {
 	for _, word := range s.agents {
 		if strings.Contains(agent, word) {

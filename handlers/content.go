@@ -10,29 +10,32 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/entrepot-io/entrepot/bounded"
 )
 
 // content is a manifest or a blob whose bytes are sent from here.
 type content struct {
-	digest    digest.Digest // empty: unknown (schema 1 without a digest)
+	digest    digest.Digest // empty if unknown (schema 1 without a digest)
 	mediaType string
 	size      int64 // bytes
-	onItsWay  bool  // the first bytes may take a while
-	// open reads length bytes from offset on; a length of 0 is all to the end.
+	filling   bool  // the fill is in progress, so bytes may take a while
+	inMemory  bool  // completely
+	// open reads length bytes from offset on; a length of 0 means up to the end.
 	open func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
 }
 
-// setIdentity says what the content is, in the headers that the distribution spec has for it.
+// setIdentity sets the headers that identify the content, as the distribution spec defines them.
 func setIdentity(h http.Header, d digest.Digest) {
 	if d == "" {
 		return
 	}
-	// As by Set, with one allocation for both.
+	// Like Set, with one allocation for both.
 	values := [...]string{d.String(), `"` + d.String() + `"`}
 	h["Docker-Content-Digest"], h["Etag"] = values[0:1:1], values[1:2:2]
 }
 
-// notModified tells whether the client has this content already. Some clients send the digest without its quotes.
+// notModified reports whether the client already has this content. Some clients send the digest without quotes.
 func notModified(r *http.Request, d digest.Digest) bool {
 	for _, header := range r.Header.Values("If-None-Match") {
 		for tag := range strings.SplitSeq(header, ",") {
@@ -45,8 +48,8 @@ func notModified(r *http.Request, d digest.Digest) bool {
 	return false
 }
 
-// send answers with the content: all of it, the range that was asked for, or its headers alone.
-func send(c echo.Context, body content) error {
+// send responds with the whole content, the requested range, or only the headers.
+func (a *API) send(c echo.Context, body content) error {
 	r, w := c.Request(), c.Response()
 	h := w.Header()
 	setIdentity(h, body.digest)
@@ -82,15 +85,19 @@ func send(c echo.Context, body content) error {
 	}
 	defer bytes.Close()
 	w.WriteHeader(status)
-	send := stream
-	if body.onItsWay {
+	// echo's writer would hide that the one below can send a file without copying it.
+	var n int64
+	switch {
+	case body.filling:
 		if err := http.NewResponseController(w.Writer).Flush(); err != nil {
 			return err
 		}
-		send = streamAsItLands
+		n, err = streamFill(w.Writer, bytes)
+	case body.inMemory && part.length > bounded.Small:
+		n, err = a.watched(w.Writer, func(w io.Writer) (int64, error) { return io.Copy(w, bytes) })
+	default:
+		n, err = stream(w.Writer, bytes)
 	}
-	// Past echo's writer, which would hide that the one below can send a file without copying it.
-	n, err := send(w.Writer, bytes)
 	w.Size += n
 	if err == nil && n != part.length {
 		err = io.ErrUnexpectedEOF
@@ -98,7 +105,7 @@ func send(c echo.Context, body content) error {
 	return err
 }
 
-// requestedRange is the part of a content that the client asks for, or all of it. Error: errRange.
+// requestedRange returns the requested part of the content, or all of it. Error: errRange.
 func requestedRange(r *http.Request, d digest.Digest, size int64) (part byteRange, partial bool, err error) {
 	if r.Method == http.MethodGet && rangeApplies(r, d) {
 		if part, partial, err = parseRange(r.Header.Get("Range"), size); partial || err != nil {
@@ -113,7 +120,7 @@ func refuseRange(c echo.Context, size int64, err error) error {
 	return writeProblem(c, problem{status: http.StatusRequestedRangeNotSatisfiable, code: "RANGE_INVALID", message: err.Error()})
 }
 
-// rangeApplies honours If-Range, RFC 9110 section 13.1.5: only for the very content that the client has a part of.
+// rangeApplies honors If-Range, RFC 9110 section 13.1.5: the client has part of exactly this content.
 func rangeApplies(r *http.Request, d digest.Digest) bool {
 	condition := r.Header.Get("If-Range")
 	return condition == "" || condition == `"`+d.String()+`"`

@@ -14,14 +14,14 @@ import (
 	"github.com/entrepot-io/entrepot/mirror"
 )
 
-// Errors of requests that are not for the mirror to answer.
+// Errors of requests that never reach the mirror.
 var (
-	errUnsupported = errors.New("this is a mirror: it can be pulled from, not pushed to")
+	errUnsupported = errors.New("this mirror supports pull only, not push")
 	errDigest      = errors.New("invalid digest")
 	errTag         = errors.New("invalid tag")
 )
 
-// problem is an error as the client gets it.
+// problem is an error in the client's terms.
 type problem struct {
 	status     int
 	code       string // distribution spec, "Error Codes"; UNAVAILABLE is distribution's own
@@ -29,7 +29,7 @@ type problem struct {
 	retryAfter time.Duration
 }
 
-// explain is the one place where errors become OCI codes and statuses.
+// explain maps errors to OCI codes and statuses. No other code does.
 func explain(asked kind, err error) problem {
 	upstream := new(mirror.UpstreamError)
 	p := problem{message: err.Error()}
@@ -46,15 +46,21 @@ func explain(asked kind, err error) problem {
 		p.status, p.code = http.StatusBadRequest, "DIGEST_INVALID"
 	case errors.Is(err, errTag):
 		p.status, p.code = http.StatusNotFound, "MANIFEST_UNKNOWN" // no such tag can exist
+	case errors.Is(err, mirror.ErrPage):
+		p.status, p.code = http.StatusBadRequest, "PAGINATION_NUMBER_INVALID"
 	case errors.Is(err, mirror.ErrName):
 		p.status, p.code = http.StatusBadRequest, "NAME_INVALID"
 	case errors.Is(err, mirror.ErrNotMirrored):
 		p.status, p.code = http.StatusNotFound, "NAME_UNKNOWN"
+	case errors.Is(err, mirror.ErrBusy), errors.Is(err, mirror.ErrNoMemory):
+		p.status, p.code, p.retryAfter = http.StatusServiceUnavailable, "UNAVAILABLE", comeBack
+	case errors.Is(err, mirror.ErrTooLarge):
+		p.status, p.code = http.StatusNotImplemented, "UNSUPPORTED"
 	case errors.As(err, &upstream):
 		return explainUpstream(asked, upstream, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		p.status, p.code = http.StatusGatewayTimeout, "UNAVAILABLE"
-	case errors.Is(err, errOnItsWay):
+	case errors.Is(err, errFilling):
 		p.status, p.code, p.retryAfter = http.StatusServiceUnavailable, "UNAVAILABLE", comeBack
 	case errors.Is(err, mirror.ErrBadBlob):
 		p.status, p.code = http.StatusBadGateway, "UNAVAILABLE"
@@ -67,17 +73,20 @@ func explain(asked kind, err error) problem {
 func explainUpstream(asked kind, upstream *mirror.UpstreamError, err error) problem {
 	p := problem{code: "UNAVAILABLE", message: err.Error(), retryAfter: upstream.RetryAfter}
 	switch {
-	case upstream.Status == http.StatusTooManyRequests:
+	case upstream.Throttled():
 		p.status, p.code = http.StatusTooManyRequests, "TOOMANYREQUESTS"
 	case upstream.NotFound():
 		p.status, p.code = http.StatusNotFound, unknown(asked)
 		if upstream.Code == "NAME_UNKNOWN" {
 			p.code = upstream.Code
 		}
+	case asked == kindTags && upstream.Status == http.StatusBadRequest:
+		// The upstream gets the client's query: n or last is wrong.
+		p.status, p.code = http.StatusBadRequest, "PAGINATION_NUMBER_INVALID"
 	case upstream.Denied():
-		// Not 401: there is nothing that the client could show to the mirror.
+		// Not 401: the client has no credential to present to the mirror.
 		p.status, p.code = http.StatusForbidden, "DENIED"
-		p.message += " (no such repository, or the mirror has no credential for it)"
+		p.message += " (the repository does not exist, or the mirror has no credential for it)"
 	case upstream.Timeout() || errors.Is(err, context.DeadlineExceeded):
 		p.status = http.StatusGatewayTimeout
 	default:
@@ -96,13 +105,13 @@ func unknown(asked kind) string {
 	return "NAME_UNKNOWN"
 }
 
-// fail answers with the error JSON of the distribution spec. Once an answer has begun there is no other way to tell of
-// a failure than to break it off, so that nobody takes it as complete.
-func (a *API) fail(c echo.Context, note *note, err error) error {
+// fail responds with the error JSON of the distribution spec. Once a response has begun, it aborts the response, so that no
+// client takes it for complete.
+func (a *API) fail(c echo.Context, outcome *outcome, err error) error {
 	if c.Response().Committed {
 		panic(http.ErrAbortHandler)
 	}
-	p := explain(note.kind, err)
+	p := explain(outcome.kind, err)
 	h := c.Response().Header()
 	if p.status == http.StatusMethodNotAllowed {
 		h.Set("Allow", "GET, HEAD")
@@ -118,15 +127,16 @@ func writeProblem(c echo.Context, p problem) error {
 		Code    string `json:"code"`
 		Message string `json:"message"`
 	}
+	c.Response().Header().Set("Content-Type", "application/json") // replaces the type of the content that failed
 	return c.JSON(p.status, map[string][]diagnostic{"errors": {{p.code, p.message}}})
 }
 
-// routingError answers what the router found no handler for.
+// routingError responds if the router found no handler.
 func (a *API) routingError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	p := problem{status: http.StatusNotFound, code: "UNSUPPORTED", message: "no such endpoint: the registry is under /v2/"}
+	p := problem{status: http.StatusNotFound, code: "UNSUPPORTED", message: "no such endpoint; the registry's API is under /v2/"}
 	if routing := new(echo.HTTPError); errors.As(err, &routing) {
 		p.status, p.message = routing.Code, fmt.Sprint(routing.Message)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// follows tells whether a client is redirected to the bucket. Who cannot follow is streamed to.
+// follows reports whether to redirect a client to the bucket. Other clients get bytes.
 func (a *API) follows(c echo.Context) bool {
 	if a.URLs == nil {
 		return false
@@ -22,20 +22,20 @@ func (a *API) follows(c echo.Context) bool {
 		return false
 	case a.bucket.overhears(r):
 		a.overheard.Do(func() {
-			a.Log.Warn("streaming to a client that sends credentials: it would send them on to the bucket, whose host is this mirror's", "host", a.bucket.host)
+			a.Log.Warn("streaming to protect client credentials", "host", a.bucket.host, "reason", "the client would send them to the bucket, which has the same host")
 		})
 		return false
 	}
 	return true
 }
 
-// BucketHost is the host of the URLs that clients are redirected to.
+// BucketHost is the host in presigned URLs.
 type BucketHost struct {
 	host  string
-	inner bool // an address of a private network, and no name
+	inner bool // a private address, not a name
 }
 
-// NewBucketHost takes a host name or an address, without a port.
+// NewBucketHost returns the BucketHost for a host name or an address without a port.
 func NewBucketHost(host string) BucketHost {
 	addr, err := netip.ParseAddr(host)
 	addr = addr.WithZone("").Unmap()
@@ -43,26 +43,26 @@ func NewBucketHost(host string) BucketHost {
 		(addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast() || addr.IsUnspecified())}
 }
 
-// Inner tells whether it is an address of a private network, and no name: clients built on go-containerregistry, of
-// v0.21.6 and later, refuse to be redirected there from another host.
+// Inner reports whether the host is a private address and not a name. Clients built on go-containerregistry v0.21.6 and
+// later refuse redirects from another host to such an address.
 func (b BucketHost) Inner() bool { return b.inner }
 
-// refusedBy tells whether the client that has sent r refuses to be redirected to the bucket.
+// refusedBy reports whether the client that sent r refuses to be redirected to the bucket.
 func (b BucketHost) refusedBy(r *http.Request) bool {
 	return b.inner && strings.Contains(r.UserAgent(), "go-containerregistry") && hostname(r) != b.host
 }
 
-// overhears tells whether the bucket would get the credentials that r came with: Go's clients send them on to the same
-// host on another port, and to hosts below it, and S3 answers 400 to a signed URL that comes with others.
+// overhears reports whether the bucket would receive the credentials in r. Go clients forward them to the same host on
+// another port, and to hosts below it, and S3 answers 400 to a signed URL with other credentials.
 func (b BucketHost) overhears(r *http.Request) bool {
 	return r.Header.Get("Authorization") != "" && b.Under(hostname(r))
 }
 
-// Under tells whether the bucket's host is the given one, or one below it.
+// Under reports whether the bucket's host is host or below it.
 func (b BucketHost) Under(host string) bool {
 	return strings.EqualFold(b.host, host) ||
 		len(b.host) > len(host) && strings.EqualFold(b.host[len(b.host)-len(host)-1:], "."+host)
 }
 
-// hostname is the host that the client knows this mirror by, without a port.
+// hostname returns the host, without a port, by which the client addresses this mirror.
 func hostname(r *http.Request) string { return (&url.URL{Host: r.Host}).Hostname() }

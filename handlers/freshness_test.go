@@ -148,11 +148,7 @@ func (w *freshWorld) ask(t *testing.T) string {
 func (w *freshWorld) says(t *testing.T, a answer) string {
 	t.Helper()
 	if a.StatusCode != http.StatusOK {
-		said := fmt.Sprintf("%d %s", a.StatusCode, a.code(t))
-		if after := a.Header.Get("Retry-After"); after != "" {
-			said += ", `Retry-After: " + after + "`"
-		}
-		return said
+		return a.problem(t)
 	}
 	said := "as it was"
 	if string(a.body) == string(w.latest.Body) && w.latest.Digest != w.first.Digest {
@@ -167,7 +163,19 @@ func (w *freshWorld) says(t *testing.T, a answer) string {
 	return said
 }
 
-func TestWhatIsAnsweredWhenIsAsDocumented(t *testing.T) {
+// problem puts an error in the words of tables.
+func (a answer) problem(t *testing.T) string {
+	t.Helper()
+	said := fmt.Sprintf("%d %s", a.StatusCode, a.code(t))
+	for _, header := range []string{"Retry-After", "Allow"} {
+		if value := a.Header.Get(header); value != "" {
+			said += fmt.Sprintf(", `%s: %s`", header, value)
+		}
+	}
+	return said
+}
+
+func TestFreshnessTableMatchesBehavior(t *testing.T) {
 	cells := make([][]string, len(upstreamStates))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 8)
@@ -182,9 +190,10 @@ func TestWhatIsAnsweredWhenIsAsDocumented(t *testing.T) {
 				slots <- struct{}{}
 				defer func() { <-slots }()
 				t.Run(state.name+"/"+cached.name, func(t *testing.T) {
+					clock := testenv.NewClock()
 					w := &freshWorld{
 						reg:   upstreamtest.Start(t, upstreamtest.Options{RateLimit: state.rate}),
-						store: new(memory.Store), clock: testenv.NewClock(), warm: cached.age >= 0,
+						store: &memory.Store{Now: clock.Now}, clock: clock, warm: cached.age >= 0,
 					}
 					w.endpoint = w.reg.URL()
 					w.first = w.reg.Image("library/app", "1", 100)

@@ -15,19 +15,19 @@ import (
 	"github.com/entrepot-io/entrepot/presign"
 )
 
-// Config says what is served, and how.
+// Config configures New.
 type Config struct {
 	Mirror         *mirror.Mirror
-	URLs           *presign.URLs // nil: the store cannot presign, and bytes are streamed
+	URLs           *presign.URLs // nil if the store cannot presign: blobs are then streamed
 	Redirect       Redirect
-	StreamTo       Clients // though Redirect says that they are redirected
+	StreamTo       Clients // clients that get bytes even if Redirect includes them
 	Miss           Miss
-	Stopping       context.Context // ends when the process is to end, and with it all waiting; nil: never
+	Stopping       context.Context // ends at shutdown, and ends all waits; nil for never
 	Revalidate     bool            // honour a client's Cache-Control: no-cache
-	TrustedProxies []netip.Prefix  // whose X-Forwarded-For is believed; none: nobody's
+	TrustedProxies []netip.Prefix  // whose X-Forwarded-For is trusted
 	Log            *slog.Logger
-	AccessLog      *slog.Logger          // gets a line for each request; nil: none
-	Metrics        prometheus.Registerer // nil: none
+	AccessLog      *slog.Logger          // gets a line per request; nil for none
+	Metrics        prometheus.Registerer // nil for none
 }
 
 // API is the pull API of the OCI distribution spec.
@@ -53,10 +53,10 @@ func New(cfg Config) http.Handler {
 	health := newHealth(cfg.Mirror.Ready)
 	e.GET("/healthz", echo.WrapHandler(http.HandlerFunc(health.live)))
 	e.GET("/readyz", echo.WrapHandler(http.HandlerFunc(health.ready)))
-	return e
+	return ignoreBodies(e)
 }
 
-// clientAddress finds the address that a request came from.
+// clientAddress returns the extractor of a client's address.
 func clientAddress(trusted []netip.Prefix) echo.IPExtractor {
 	if len(trusted) == 0 {
 		return echo.ExtractIPDirect()
@@ -70,20 +70,20 @@ func clientAddress(trusted []netip.Prefix) echo.IPExtractor {
 
 var apiVersion = []string{"registry/2.0"}
 
-// serve answers a request of the pull API, and notes what became of it.
+// serve answers a request of the pull API, and records its outcome.
 func (a *API) serve(c echo.Context) error {
-	note := &note{began: time.Now(), kind: kindUnknown, served: servedError}
-	// Deferred, since a body that breaks off leaves by a panic.
-	defer a.done(c, note)
+	outcome := &outcome{began: time.Now(), kind: kindUnknown, served: servedError}
+	// Deferred, since a body that ends short panics.
+	defer a.done(c, outcome)
 	c.Response().Header()["Docker-Distribution-Api-Version"] = apiVersion
-	if err := a.dispatch(c, note); err != nil {
-		note.err = err
-		return a.fail(c, note, err)
+	if err := a.dispatch(c, outcome); err != nil {
+		outcome.err = err
+		return a.fail(c, outcome, err)
 	}
 	return nil
 }
 
-func (a *API) dispatch(c echo.Context, note *note) error {
+func (a *API) dispatch(c echo.Context, outcome *outcome) error {
 	r := c.Request()
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return errUnsupported
@@ -92,29 +92,29 @@ func (a *API) dispatch(c echo.Context, note *note) error {
 	if err != nil {
 		return err
 	}
-	note.kind = route.kind
+	outcome.kind = route.kind
 	if route.kind == kindBase {
-		note.served = servedBody
+		outcome.served = servedBody
 		return c.JSONBlob(http.StatusOK, []byte("{}"))
 	}
 	if r.URL.RawQuery != "" {
-		note.ns = r.URL.Query().Get("ns")
+		outcome.ns = r.URL.Query().Get("ns")
 	}
-	note.repo, err = a.Mirror.Choose(note.ns, route.name)
+	outcome.repo, err = a.Mirror.Choose(outcome.ns, route.name)
 	if err != nil {
 		return err
 	}
-	if note.ns != "" {
-		c.Response().Header().Set("OCI-Namespace", note.repo.Registry())
+	if outcome.ns != "" {
+		c.Response().Header().Set("OCI-Namespace", outcome.repo.Registry())
 	}
 	switch route.kind {
 	case kindManifest:
-		return a.manifest(c, note, route.ref)
+		return a.manifest(c, outcome, route.ref)
 	case kindBlob:
-		return a.blob(c, note, route.ref)
+		return a.blob(c, outcome, route.ref)
 	case kindReferrers:
-		return a.referrers(c, note, route.ref)
+		return a.referrers(c, outcome, route.ref)
 	default:
-		return a.tags(c, note)
+		return a.tags(c, outcome)
 	}
 }

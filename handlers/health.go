@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// readyFor is how long an answer of the store is good for further probes.
+// readyFor is how long probes share the result of a check.
 const readyFor = time.Second
 
-// health answers probes: live while the process runs, ready while its store can be used.
+// health answers probes: live while the process runs, ready while its store is usable.
 type health struct {
 	check func(context.Context) (complaint string, err error)
 
-	mu        sync.Mutex // held during a check: probes that come meanwhile share its answer
+	mu        sync.Mutex // held during a check; concurrent probes wait and share its result
 	checked   time.Time
 	complaint string
 	err       error
@@ -41,7 +41,7 @@ func (h *health) state(ctx context.Context) (complaint string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if time.Since(h.checked) > readyFor {
-		// A probe that gives up early must not make the others' answer.
+		// Other probes share the result, so it must not depend on one that gives up.
 		h.complaint, h.err = h.check(context.WithoutCancel(ctx))
 		h.checked = time.Now()
 	}

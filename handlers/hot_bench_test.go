@@ -2,7 +2,6 @@ package handlers_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -65,7 +64,7 @@ func newHot(t testing.TB) hot {
 		backend.Store
 		backend.Presigner
 	}{new(memory.Store), constantURL{}}
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	metrics := prometheus.NewRegistry()
 	core := mirror.New(mirror.Config{
 		Store: store, Upstreams: []*upstream.Registry{u}, TagTTL: time.Hour, RecordUse: true, Log: log, Metrics: metrics,

@@ -9,7 +9,7 @@ import (
 )
 
 // The race detector has sync.Pool forget things, on purpose: so make test runs this without it.
-func TestAHotHitAllocatesHardlyMoreThanEchoItself(t *testing.T) {
+func TestHotHitAllocatesLittle(t *testing.T) {
 	h := newHot(t)
 	least := testing.AllocsPerRun(1000, hot{Handler: bare()}.serve(t, "GET", h.path["blob"], 307))
 	asked := h.reg.Counts().Requests

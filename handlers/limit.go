@@ -12,35 +12,35 @@ import (
 
 type limitKey struct{}
 
-// LimitBody says how large the body of the answer to a request may be in bytes, for platforms that refuse larger ones.
-// Blobs have none at all then, whatever their size: whoever cannot be redirected is told so.
+// LimitBody limits the response body of a request in bytes, for platforms that reject larger ones. Blobs are then never
+// sent, whatever their size: clients that cannot be redirected get an error.
 func LimitBody(ctx context.Context, bytes int64) context.Context {
 	return context.WithValue(ctx, limitKey{}, bytes)
 }
 
-// bodyLimit is what LimitBody has said.
+// bodyLimit returns the limit set by LimitBody.
 func bodyLimit(c echo.Context) (bytes int64, limited bool) {
 	bytes, limited = c.Request().Context().Value(limitKey{}).(int64)
 	return bytes, limited
 }
 
-// tooLarge tells whether a body of so many bytes cannot be sent.
-func tooLarge(c echo.Context, bytes int) bool {
+// tooLarge reports whether a body of some size exceeds the limit.
+func tooLarge(c echo.Context, bytes int64) bool {
 	limit, limited := bodyLimit(c)
-	return limited && int64(bytes) > limit
+	return limited && bytes > limit
 }
 
 var (
-	errNoBytes  = errors.New("blobs are had from the bucket alone here, and this client is not one that is redirected there (ENTREPOT_REDIRECT, ENTREPOT_STREAM_TO; docs/clients.md)")
-	errTooLarge = errors.New("larger than what can be answered here")
+	errNoBytes  = errors.New("this server serves blobs only by redirect to the bucket, and does not redirect this client (ENTREPOT_REDIRECT, ENTREPOT_STREAM_TO; docs/clients.md)")
+	errTooLarge = errors.New("response too large for this platform")
 )
 
-// redirectManifest sends a client to the bucket for a manifest that is too large to be sent from here. The object has
-// the manifest's media type. Not all clients follow, which is why it is the last resort (moby#50065).
-func (a *API) redirectManifest(c echo.Context, note *note, manifest *mirror.Manifest) error {
+// redirectManifest redirects a client to the bucket for a manifest that is too large for a response. The object has the
+// manifest's media type. It is the last resort, since not all clients follow (moby#50065).
+func (a *API) redirectManifest(c echo.Context, outcome *outcome, manifest *mirror.Manifest) error {
 	key, stored := manifest.StoredAt()
 	if !stored || !a.follows(c) {
 		return fmt.Errorf("%w: a manifest of %d bytes", errTooLarge, len(manifest.Body))
 	}
-	return a.redirect(c, note, manifest.Digest, key)
+	return a.redirect(c, outcome, manifest.Digest, key)
 }

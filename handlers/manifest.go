@@ -3,22 +3,19 @@ package handlers
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/entrepot-io/entrepot/mirror"
 )
 
-// manifest answers with a manifest by tag or digest. It is never redirected where it can be sent: not all clients follow
+// manifest responds with a manifest by tag or digest. It redirects only if it cannot send the bytes: not all clients follow
 // (moby#50065).
-func (a *API) manifest(c echo.Context, note *note, reference string) error {
+func (a *API) manifest(c echo.Context, outcome *outcome, reference string) error {
 	ref, err := mirror.ParseReference(reference)
 	switch {
 	case err != nil && strings.Contains(reference, ":"):
@@ -26,37 +23,35 @@ func (a *API) manifest(c echo.Context, note *note, reference string) error {
 	case err != nil:
 		return fmt.Errorf("%w: %w", errTag, err)
 	}
-	note.reference = reference
+	outcome.reference = reference
 	find := a.Mirror.Manifest
-	if a.Revalidate && strings.Contains(c.Request().Header.Get("Cache-Control"), "no-cache") {
+	if a.wantsRevalidation(c) {
 		find = a.Mirror.Revalidate
 	}
-	answer, err := find(c.Request().Context(), note.repo, ref)
+	answer, err := find(c.Request().Context(), outcome.repo, ref)
+	outcome.served = servedBody
+	showFreshness(c, outcome, answer.Freshness)
 	if err != nil {
+		outcome.served = servedError
 		return err
 	}
-	note.served = servedBody
-	if answer.Stale != nil {
-		note.served, note.err = servedStale, answer.Stale
-		h := c.Response().Header()
-		h.Add("Warning", `110 - "Response is Stale"`) // RFC 7234 section 5.5.1
-		if failed := new(mirror.UpstreamError); errors.As(answer.Stale, &failed) && failed.NotFound() {
-			h.Add("Warning", fmt.Sprintf("299 - %q", "deleted from "+failed.Registry))
-		}
-		h.Set("Age", strconv.Itoa(int(time.Since(answer.Checked).Seconds())))
+	return a.sendManifest(c, outcome, answer.Manifest)
+}
+
+func (a *API) sendManifest(c echo.Context, outcome *outcome, manifest *mirror.Manifest) error {
+	if tooLarge(c, int64(len(manifest.Body))) && c.Request().Method == http.MethodGet && !notModified(c.Request(), manifest.Digest) {
+		return a.redirectManifest(c, outcome, manifest)
 	}
-	if tooLarge(c, len(answer.Body)) && c.Request().Method == http.MethodGet && !notModified(c.Request(), answer.Digest) {
-		return a.redirectManifest(c, note, answer.Manifest)
-	}
-	return send(c, content{
-		digest:    answer.Digest,
-		mediaType: answer.MediaType,
-		size:      int64(len(answer.Body)),
+	return a.send(c, content{
+		digest:    manifest.Digest,
+		mediaType: manifest.MediaType,
+		size:      int64(len(manifest.Body)),
+		inMemory:  true,
 		open: func(_ context.Context, offset, length int64) (io.ReadCloser, error) {
 			if length == 0 {
-				length = int64(len(answer.Body)) - offset
+				length = int64(len(manifest.Body)) - offset
 			}
-			return io.NopCloser(bytes.NewReader(answer.Body[offset : offset+length])), nil
+			return io.NopCloser(bytes.NewReader(manifest.Body[offset : offset+length])), nil
 		},
 	})
 }

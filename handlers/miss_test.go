@@ -74,7 +74,7 @@ func (a answer) mustHop(t *testing.T, hops int) string {
 	return next.RequestURI()
 }
 
-func TestAColdBlobIsWaitedForByHopsAndThenARedirectToTheBucket(t *testing.T) {
+func TestColdBlobRedirectsByHopsThenToBucket(t *testing.T) {
 	for name, size := range map[string]int64{"tiny": 100, "of one segment": 100_000, "of several segments": 11 << 20} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -94,14 +94,14 @@ func TestAColdBlobIsWaitedForByHopsAndThenARedirectToTheBucket(t *testing.T) {
 	}
 }
 
-func TestAWaitEndsWhenTheBlobIsStored(t *testing.T) {
+func TestWaitEndsWhenBlobIsStored(t *testing.T) {
 	w := newHopWorldWithin(t, 11<<20, handlers.Config{}, time.Minute)
 	time.AfterFunc(100*time.Millisecond, w.let)
 	a := w.get(t, w.path)
 	assert.Equal(t, w.where, a.Header.Get("Location"))
 }
 
-func TestAHopKeepsTheQueryAsItIs(t *testing.T) {
+func TestHopKeepsQuery(t *testing.T) {
 	w := newHopWorld(t, 100, handlers.Config{})
 	for query, want := range map[string]string{
 		"":                                "?hop=1",
@@ -125,7 +125,7 @@ func TestAHopKeepsTheQueryAsItIs(t *testing.T) {
 	}
 }
 
-func TestWhoHasUsedUpTheHopsIsToldToComeBack(t *testing.T) {
+func TestRetryAfterOnceHopsAreUsedUp(t *testing.T) {
 	w := newHopWorld(t, 11<<20, handlers.Config{})
 	for _, hops := range []string{"8", "9", "65536", "99999999999999999999999"} {
 		t.Run(hops, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestWhoHasUsedUpTheHopsIsToldToComeBack(t *testing.T) {
 	}
 }
 
-func TestAFailureEndsAWaitAtOnce(t *testing.T) {
+func TestFailureEndsWaitAtOnce(t *testing.T) {
 	for name, c := range map[string]struct {
 		size   int64
 		fault  upstreamtest.Fault
@@ -166,7 +166,7 @@ func TestAFailureEndsAWaitAtOnce(t *testing.T) {
 	}
 }
 
-func TestWhatNeedsNoBytesIsAnsweredWithoutAWait(t *testing.T) {
+func TestNoWaitIfNoBytesAreNeeded(t *testing.T) {
 	const size = 11 << 20
 	w := newHopWorldWithin(t, size, handlers.Config{}, time.Minute)
 	head := w.do(t, http.MethodHead, w.path)
@@ -183,7 +183,7 @@ func TestWhatNeedsNoBytesIsAnsweredWithoutAWait(t *testing.T) {
 	assert.Equal(t, http.StatusNotModified, known.StatusCode)
 }
 
-func TestARangeOfAColdBlobIsWaitedForLikeAllOfIt(t *testing.T) {
+func TestRangeOfColdBlobWaits(t *testing.T) {
 	w := newHopWorld(t, 11<<20, handlers.Config{})
 	next := w.get(t, w.path, "Range", "bytes=1000-").mustHop(t, 1)
 	w.let()
@@ -191,7 +191,7 @@ func TestARangeOfAColdBlobIsWaitedForLikeAllOfIt(t *testing.T) {
 	assert.Equal(t, w.where, w.get(t, next, "Range", "bytes=1000-").Header.Get("Location"), "the bucket gives the range")
 }
 
-func TestThoseWhoAreNotRedirectedAreStreamedTo(t *testing.T) {
+func TestClientsNotRedirectedGetBytes(t *testing.T) {
 	var elsewhere handlers.Redirect
 	require.NoError(t, elsewhere.UnmarshalText([]byte("10.0.0.0/8")))
 	w := newHopWorldWithin(t, 11<<20, handlers.Config{Redirect: elsewhere}, time.Minute)
@@ -201,14 +201,14 @@ func TestThoseWhoAreNotRedirectedAreStreamedTo(t *testing.T) {
 	assert.Equal(t, w.blob, digest.FromBytes(a.body))
 }
 
-func TestNobodyWaitsForAProcessThatIsToEnd(t *testing.T) {
+func TestShutdownEndsWaits(t *testing.T) {
 	stopping, stop := context.WithCancel(t.Context())
 	w := newHopWorldWithin(t, 11<<20, handlers.Config{Stopping: stopping}, time.Minute)
 	time.AfterFunc(100*time.Millisecond, stop)
 	w.get(t, w.path).mustHop(t, 1)
 }
 
-func TestAWaitGoesOnElsewhereWhenTheFillIsHandedOver(t *testing.T) {
+func TestHandedOverFillContinuesByHop(t *testing.T) {
 	w := newHopWorldWithin(t, 11<<20, handlers.Config{}, time.Minute)
 	go func() {
 		assert.Eventually(t, func() bool { return w.core.FillCount() == 1 }, 10*time.Second, time.Millisecond)
@@ -218,13 +218,13 @@ func TestAWaitGoesOnElsewhereWhenTheFillIsHandedOver(t *testing.T) {
 	w.get(t, next).mustHop(t, 2)
 }
 
-func TestARequestWithHardlyAnyTimeIsSentOnAtOnce(t *testing.T) {
+func TestShortDeadlineHopsAtOnce(t *testing.T) {
 	w := newHopWorldWithin(t, 11<<20, handlers.Config{}, 900*time.Millisecond)
 	w.get(t, w.path).mustHop(t, 1)
 	assert.Equal(t, 1, w.core.FillCount(), "what it asked for is on its way")
 }
 
-func TestWhatIsDoneOnAMissCanOnlyBeOneOfTwo(t *testing.T) {
+func TestInvalidMissSettingRejected(t *testing.T) {
 	for _, s := range []string{"", "wait", "Redirect", "stream,redirect"} {
 		assert.ErrorContains(t, new(handlers.Miss).UnmarshalText([]byte(s)), "write stream or redirect", s)
 	}

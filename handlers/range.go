@@ -10,12 +10,12 @@ import (
 // byteRange is a part of a body: length bytes from offset on.
 type byteRange struct{ offset, length int64 }
 
-// errRange: the range begins past the end of the body, or past its own.
+// errRange means that the range begins past the end of the body, or past its own end.
 var errRange = errors.New("range not satisfiable")
 
-// parseRange reads a Range header for a body of size bytes, RFC 9110 section 14.2. It returns false where the whole
-// body is to be sent: no header, one that is malformed or of another unit, or several ranges, which a server may
-// ignore. Error: errRange.
+// parseRange reads a Range header for a body of size bytes, RFC 9110 section 14.2. It returns false if the whole body is to
+// be sent: there is no header, it is malformed or has another unit, or it has several ranges, which a server may ignore.
+// Error: errRange.
 func parseRange(header string, size int64) (r byteRange, partial bool, err error) {
 	spec, ok := strings.CutPrefix(header, "bytes=")
 	if !ok || strings.Contains(spec, ",") {
@@ -57,7 +57,7 @@ func parseRange(header string, size int64) (r byteRange, partial bool, err error
 	return byteRange{from, to - from + 1}, true, nil
 }
 
-// parsePosition reads digits alone: strconv would take a sign.
+// parsePosition reads only digits: strconv would accept a sign.
 func parsePosition(s string) (int64, error) {
 	n, err := strconv.ParseUint(s, 10, 63)
 	return int64(n), err

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// Redirect says which clients get blobs by a redirect to the bucket; to the others they are streamed. The zero value
-// is everyone. Where the store cannot presign it means nothing.
+// Redirect says which clients are redirected to the bucket for blobs. Other clients get the bytes. The zero value redirects
+// all. It has no effect if the store cannot presign.
 type Redirect struct {
 	never   bool
-	clients []netip.Prefix // empty: all
+	clients []netip.Prefix // empty for all
 }
 
 // UnmarshalText reads "always", "never", or a list of client networks.
@@ -40,7 +40,7 @@ func (r Redirect) String() string {
 	return fmt.Sprintf("for clients in %v", r.clients)
 }
 
-// to tells whether the client at an address is redirected.
+// to reports whether the client at an address is redirected.
 func (r Redirect) to(client string) bool {
 	return !r.never && (len(r.clients) == 0 || contain(r.clients, client))
 }

@@ -26,7 +26,7 @@ func (u fixedURL) PresignGet(key string, signedAt time.Time, expires time.Durati
 	return string(u) + key, signedAt.Add(expires), nil
 }
 
-func TestAStoredBlobIsARedirectForThoseWhoMayFollow(t *testing.T) {
+func TestStoredBlobRedirectsClientsThatFollow(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	d := reg.Blob("library/app", upstreamtest.Random(1, 10_000))
 	path := "/v2/app/blobs/" + d.String()
@@ -40,6 +40,7 @@ func TestAStoredBlobIsARedirectForThoseWhoMayFollow(t *testing.T) {
 		"fd00::/8,192.168.0.0/16": http.StatusOK,
 	} {
 		f := serve(t, reg, signing{newFileStore(t), fixedURL("http://bucket.example/")}, policy)
+		reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.BlobGet, Times: 1, BytesPerSecond: 100_000}) // it is not stored at once
 		first := f.get(t, path)
 		assert.Equal(t, http.StatusOK, first.StatusCode, "it is on its way: its bytes are given as they come")
 		assert.Equal(t, d, digest.FromBytes(first.body))
@@ -59,13 +60,13 @@ func TestAStoredBlobIsARedirectForThoseWhoMayFollow(t *testing.T) {
 	}
 }
 
-func TestRedirectPoliciesThatCannotBeRead(t *testing.T) {
+func TestInvalidRedirectPoliciesRejected(t *testing.T) {
 	for _, s := range []string{"sometimes", "10.0.0.0/33", "10.0.0.0/8,", "10.0.0.0/8;fd00::/8"} {
 		assert.ErrorContains(t, new(handlers.Redirect).UnmarshalText([]byte(s)), "write always, never, or a list", s)
 	}
 }
 
-func TestClientsThatCannotBeRead(t *testing.T) {
+func TestInvalidClientsRejected(t *testing.T) {
 	for _, s := range []string{"10.0.0.0/33", "10.0.0.0/8,", ",", "kaniko,1.2.3"} {
 		assert.ErrorContains(t, new(handlers.Clients).UnmarshalText([]byte(s)), "write", s)
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// kind is what a request of the pull API is for. Its value is the one in metrics and logs.
+// kind is what a request of the pull API asks for. Its value is used in metrics and logs.
 type kind string
 
 const (
@@ -17,18 +17,18 @@ const (
 	kindReferrers kind = "referrers"
 )
 
-// route is a path of the API taken apart, not yet checked.
+// route is a parsed path of the API. Its parts are not yet validated.
 type route struct {
 	kind kind
-	name string // the repository as the client says it, perhaps behind a registry's name
+	name string // the repository as the client names it, possibly after a registry's name
 	ref  string // tag or digest
 }
 
-// errNoRoute: the path is none of the API's.
+// errNoRoute means that the path is not part of the API.
 var errNoRoute = errors.New("no such endpoint")
 
-// parseRoute takes a path apart from the right, since names contain slashes and may contain any of the API's words.
-// Distribution spec, "Endpoints".
+// parseRoute splits a path from the right, since names contain slashes and may contain the API's words. Distribution spec,
+// "Endpoints".
 func parseRoute(path string) (route, error) {
 	rest, ok := strings.CutPrefix(path, "/v2")
 	if !ok {

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/opencontainers/go-digest"
@@ -42,7 +41,7 @@ func (w *wires) serveStored(t *testing.T, reg *upstreamtest.Registry, store back
 	return f
 }
 
-func TestAFileIsSentWithoutBeingRead(t *testing.T) {
+func TestFileSentWithoutReadingIt(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	const size = 6<<20 + 5
 	d := reg.Blob("library/app", upstreamtest.Random(1, size))
@@ -86,7 +85,7 @@ func TestAFileIsSentWithoutBeingRead(t *testing.T) {
 	}
 }
 
-func TestAClientThatLeavesAStreamLeavesNoFileOpen(t *testing.T) {
+func TestLeavingClientLeavesNoFileOpen(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	const size = 48 << 20 // more than the sockets take
 	d := reg.Blob("library/app", upstreamtest.Random(1, size))
@@ -121,7 +120,7 @@ func openFiles(t *testing.T, folder string) (names []string) {
 	return names
 }
 
-func TestABodyFromABucketIsCopiedOnce(t *testing.T) {
+func TestBucketBodyCopiedOnce(t *testing.T) {
 	server := testenv.StartMinIO(t)
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	const size = 6<<20 + 5
@@ -141,7 +140,7 @@ func TestABodyFromABucketIsCopiedOnce(t *testing.T) {
 			return s3.Open(t.Context(), s3.Config{Bucket: bucket, PathStyle: true, AWS: aws.Config{
 				Region: server.Region, BaseEndpoint: &server.Endpoint,
 				Credentials: awscredentials.NewStaticCredentialsProvider(server.AccessKey, server.SecretKey, ""),
-				HTTPClient:  awshttp.NewBuildableClient().WithTransportOptions(func(tr *http.Transport) { tr.DialContext = w.dial }),
+				HTTPClient:  &http.Client{Transport: &http.Transport{DialContext: w.dial}},
 			}})
 		},
 	} {
@@ -168,7 +167,7 @@ func TestABodyFromABucketIsCopiedOnce(t *testing.T) {
 	}
 }
 
-func TestTheFirstBytesOfABlobOnItsWayDoNotWaitForMore(t *testing.T) {
+func TestFirstBytesOfFillSentAtOnce(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	f := serve(t, reg, newFileStore(t), "")
 	// The upstream stops after some bytes, and is given up soon: then there are more. On a machine that has other things to

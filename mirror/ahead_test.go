@@ -11,7 +11,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// pullWarm pulls a small image, so that the upstream is known to give ranges, and then the manifest of another one.
+// pullWarm pulls a small image, which shows that the upstream supports ranges, and then the manifest of another image.
 func pullWarm(t *testing.T, r replica, reg *upstreamtest.Registry, layers ...int64) upstreamtest.Image {
 	t.Helper()
 	small := reg.Image("library/app", "small", 5000)
@@ -24,7 +24,7 @@ func pullWarm(t *testing.T, r replica, reg *upstreamtest.Registry, layers ...int
 	return image
 }
 
-func TestABlobWhoseSizeTheManifestTellsIsAskedForOverAllConnectionsBeforeTheFirstAnswer(t *testing.T) {
+func TestKnownSizeUsesAllConnectionsAtOnce(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, CDN: true})
 	store := newStore(t)
 	r := startReplica(t, store, reg)
@@ -46,7 +46,7 @@ func TestABlobWhoseSizeTheManifestTellsIsAskedForOverAllConnectionsBeforeTheFirs
 	assert.Equal(t, segments, counts.Requests[upstreamtest.CDNGet], "one request for each segment")
 }
 
-func TestAManifestThatLiesAboutASizeDoesNoHarm(t *testing.T) {
+func TestWrongSizeInManifestIsHarmless(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	r := startReplica(t, newStore(t), reg)
 	pullWarm(t, r, reg, 5000)

@@ -16,7 +16,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream"
 )
 
-// newLonely is a mirror of upstreams that it has no need to ask, with a blob in its store.
+// newLonely returns a mirror with a blob in its store. It never asks its upstreams.
 func newLonely(b *testing.B) (*mirror.Mirror, digest.Digest) {
 	b.Helper()
 	store := new(memory.Store)
@@ -56,7 +56,7 @@ func BenchmarkChoose(b *testing.B) {
 	}
 }
 
-// BenchmarkPresence is the look-up of a blob that is known to be in the bucket, and the note that it was used.
+// BenchmarkPresence looks up a blob that is known to be in the bucket, and marks its use.
 func BenchmarkPresence(b *testing.B) {
 	m, d := newLonely(b)
 	repo, err := m.Choose("", "library/alpine")

@@ -10,36 +10,39 @@ import (
 	"github.com/entrepot-io/entrepot/upstream"
 )
 
-// The names of things are those of package upstream. Callers of this package need no other.
+// Names, so that callers of this package need not import package upstream for them.
 type (
+	// Repository is the name of a repository in a registry.
 	Repository = upstream.Repository
-	Reference  = upstream.Reference
-	// UpstreamError is why an upstream did not give what was asked for.
+	// Reference names a manifest in a repository.
+	Reference = upstream.Reference
+	// UpstreamError is why an upstream did not return the content.
 	UpstreamError = upstream.Error
 )
 
-// ParseReference and ParseDigest check what a client names.
-func ParseReference(s string) (Reference, error)  { return upstream.ParseReference(s) }
+// ParseReference parses a tag or digest from a client.
+func ParseReference(s string) (Reference, error) { return upstream.ParseReference(s) }
+
+// ParseDigest parses a digest from a client.
 func ParseDigest(s string) (digest.Digest, error) { return upstream.ParseDigest(s) }
 
 var (
-	// ErrNotMirrored: the registry that the client means is not among the upstreams. It is to go to the origin.
+	// ErrNotMirrored means that the client's registry is not among the upstreams. The client should go to the origin.
 	ErrNotMirrored = errors.New("registry is not mirrored here")
-	// ErrName: the repository's name is not well formed.
+	// ErrName means that the repository's name is malformed.
 	ErrName = errors.New("invalid repository name")
 )
 
-// Choose finds the repository that a client means by a name in its request's path: in the upstream that ns names (the
-// distribution spec's parameter for proxies, sent by containerd and BuildKit), else in the one that the path's first
-// segment names, else in the default upstream. Both are keys to look up and never hosts to go to. Errors:
-// ErrNotMirrored, ErrName.
+// Choose returns the repository with a name from a request's path: of the upstream that ns names (the distribution spec's
+// parameter for proxies, sent by containerd and BuildKit), otherwise of the one that the path's first segment names, otherwise
+// of the default upstream. Both are keys to look up, never hosts to dial. Errors: ErrNotMirrored, ErrName.
 func (m *Mirror) Choose(ns, name string) (Repository, error) {
 	first, rest, hasRest := strings.Cut(name, "/")
 	first = upstream.CanonicalRegistry(first)
 	registry, path := upstream.CanonicalRegistry(ns), name
 	switch {
 	case registry != "":
-		// A client that is configured with a path for each upstream says both.
+		// A client with a path for each upstream sends both.
 		if hasRest && first == registry {
 			path = rest
 		}
@@ -48,7 +51,7 @@ func (m *Mirror) Choose(ns, name string) (Repository, error) {
 	default:
 		registry = m.Upstreams[0].Name()
 		if registry == upstream.DockerHub && hasRest && strings.ContainsAny(first, ".:") {
-			// No name in Docker Hub is like a host's: the client means a registry that is not mirrored.
+			// No name in Docker Hub looks like a host, so the client means a registry that is not mirrored.
 			return Repository{}, fmt.Errorf("%w: %s", ErrNotMirrored, first)
 		}
 	}

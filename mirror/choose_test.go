@@ -10,7 +10,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-func TestTheUpstreamIsChosenByNsThenPathThenDefault(t *testing.T) {
+func TestUpstreamIsChosenByNsThenPathThenDefault(t *testing.T) {
 	r := startReplica(t, newStore(t), upstreamtest.Start(t, upstreamtest.Options{}))
 	for _, c := range []struct{ ns, name, want string }{
 		{"", "alpine", "docker.io/library/alpine"},

@@ -1,7 +1,7 @@
-// Package mirror is the pull-through core: given a repository and a reference, it answers with a manifest, a blob's
-// descriptor or an error, from memory, from the bucket or from the upstream.
+// Package mirror is the pull-through core. Given a repository and a reference, it returns a manifest, a blob's descriptor or an
+// error, from memory, from the bucket or from the upstream.
 //
-// Here live the choice of the upstream, the freshness of tags and the presence of blobs. A blob on its way is package
-// mirror/fill, and where things are in the bucket package mirror/layout. mirror knows no HTTP server and no URLs: how a
-// client is given a blob is the caller's affair (package handlers). It calls packages upstream and backend.
+// It chooses the upstream, keeps tags fresh and knows which blobs are in the bucket. Package mirror/fill transfers blobs,
+// and mirror/layout defines the keys in the bucket. Package mirror knows no HTTP server and no URLs: its caller, package
+// handlers, decides how a client gets a blob. It calls packages upstream and backend.
 package mirror

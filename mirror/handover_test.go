@@ -13,17 +13,17 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// frozen is a mirror in a process that may be frozen when a request has been answered.
+// frozen configures a mirror in a process that may be frozen between requests.
 var frozen = mirror.Config{Freezes: true, RecordUse: true, PresenceTTL: time.Second}
 
-// gone is a context that ends when an upstream hangs already.
+// gone returns a context that ends while an upstream hangs.
 func gone(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-func TestWhoLeavesWhileAnUpstreamHangsIsToldSo(t *testing.T) {
+func TestClientLeavingHungUpstreamGetsError(t *testing.T) {
 	for name, cfg := range map[string]mirror.Config{"as others go on": {}, "as the process may be frozen": frozen} {
 		t.Run(name, func(t *testing.T) {
 			reg := upstreamtest.Start(t, upstreamtest.Options{})
@@ -37,14 +37,14 @@ func TestWhoLeavesWhileAnUpstreamHangsIsToldSo(t *testing.T) {
 				assert.Error(t, err)
 				assert.Nil(t, answer.Manifest)
 			}
-			reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.BlobHead, Hang: true, Until: t.Context().Done()})
+			reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.BlobGet, Hang: true, Until: t.Context().Done()})
 			_, err := r.StatBlob(gone(t), repository(t, "app"), image.Layers[0].Digest)
 			assert.Error(t, err)
 		})
 	}
 }
 
-func TestNothingIsAskedOfAnUpstreamForWhoHasLeftWhereTheProcessMayBeFrozen(t *testing.T) {
+func TestFreezingProcessAsksNothingForGoneClients(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	image := reg.Image("library/app", "1", 100)
 	hanging := make(chan struct{})
@@ -60,7 +60,7 @@ func TestNothingIsAskedOfAnUpstreamForWhoHasLeftWhereTheProcessMayBeFrozen(t *te
 	assert.Equal(t, image.Digest, r.mustGet(t, "app", image.Digest.String()).Digest)
 }
 
-func TestABlobIsNotLookedUpAheadWhereTheProcessMayBeFrozen(t *testing.T) {
+func TestFreezingProcessRenewsNoPresence(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	d := reg.Blob("library/app", upstreamtest.Random(1, 1000))
 	store := &lookedAt{Store: new(memory.Store)}
@@ -79,7 +79,7 @@ func TestABlobIsNotLookedUpAheadWhereTheProcessMayBeFrozen(t *testing.T) {
 	assert.Greater(t, store.looks.Load(), before, "it has expired")
 }
 
-func TestUsesAreRecordedBeforeAHandOverIsOver(t *testing.T) {
+func TestHandOverWaitsForMarkersOfUse(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	image := reg.Image("library/app", "1", 100)
 	store := &slowUses{Store: new(memory.Store), open: make(chan struct{})}

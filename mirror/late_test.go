@@ -2,6 +2,7 @@ package mirror_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"sync/atomic"
 	"testing"
@@ -12,10 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/entrepot-io/entrepot/backend"
-	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
+	"github.com/entrepot-io/entrepot/backend/backendtest/memory"
+	"github.com/entrepot-io/entrepot/mirror"
 )
 
-// silent is a store that does not answer while it is mute, as one behind a network that lets nothing through.
+// silent is a store that does not answer while mute.
 type silent struct {
 	backend.Store
 	mute atomic.Bool
@@ -49,67 +51,67 @@ func (s *silent) Put(ctx context.Context, key string, body io.Reader, size int64
 	return s.Store.Put(ctx, key, body, size, o)
 }
 
-// A load balancer asks another replica where this one cannot reach the bucket, if it hears of it in time: clients give
-// up after 30 s.
-func TestAStoreThatDoesNotAnswerIsToldOfWhileThereIsTimeToAskAnotherReplica(t *testing.T) {
-	t.Parallel()
-	reg := upstreamtest.Start(t, upstreamtest.Options{})
-	img := reg.Image("library/app", "1", 1<<20)
-	store := &silent{Store: newStore(t)}
-	r := startReplica(t, store, reg)
-	r.mustGet(t, "library/app", "1")
-	store.mute.Store(true)
-	for name, ask := range map[string]func(context.Context) error{
-		"for a tag that is not known": func(ctx context.Context) error {
+// A load balancer can try another replica if this one reports in time that it cannot reach the bucket: clients give up after
+// 30 s.
+func TestUnresponsiveStoreIsReportedInTime(t *testing.T) {
+	for name, ask := range map[string]func(ctx context.Context, t *testing.T, r replica) error{
+		"for an unknown tag": func(_ context.Context, t *testing.T, r replica) error {
 			_, err := r.get(t, "library/app", "2")
 			return err
 		},
-		"for a manifest": func(ctx context.Context) error {
+		"for a manifest": func(_ context.Context, t *testing.T, r replica) error {
 			_, err := r.get(t, "library/app", digest.FromString("another").String())
 			return err
 		},
-		"for a blob": func(ctx context.Context) error {
-			_, err := r.Blob(ctx, repository(t, "library/app"), img.Layers[0].Digest)
+		"for a blob": func(ctx context.Context, t *testing.T, r replica) error {
+			_, err := r.Blob(ctx, repository(t, "library/app"), digest.FromString("blob"))
 			return err
 		},
-		"for a blob's size": func(ctx context.Context) error {
-			_, err := r.StatBlob(ctx, repository(t, "library/app"), img.Layers[0].Digest)
+		"for a blob's size": func(ctx context.Context, t *testing.T, r replica) error {
+			_, err := r.StatBlob(ctx, repository(t, "library/app"), digest.FromString("blob"))
 			return err
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			asked := time.Now()
-			err := ask(t.Context())
-			require.ErrorIs(t, err, backend.ErrLate)
-			assert.NotErrorIs(t, err, context.DeadlineExceeded, "that would be the upstream's fault")
-			assert.Less(t, time.Since(asked), 14*time.Second)
+			inBubble(t, func(t *testing.T, o *origin) {
+				store := &silent{Store: new(memory.Store)}
+				r := bubbled(t, store, o, mirror.Config{})
+				r.mustGet(t, "library/app", "1")
+				store.mute.Store(true)
+				asked := time.Now()
+				err := ask(t.Context(), t, r)
+				require.ErrorIs(t, err, backend.ErrLate)
+				assert.NotErrorIs(t, err, context.DeadlineExceeded, "that would be the upstream's fault")
+				assert.Less(t, time.Since(asked), 14*time.Second)
+			})
 		})
 	}
 }
 
-// The store is asked what it can do when it is first needed. Those who wait for the answer wait at the same time.
-func TestManyWhoWaitForAStoreThatDoesNotAnswerWaitAtOnce(t *testing.T) {
-	t.Parallel()
-	reg := upstreamtest.Start(t, upstreamtest.Options{})
-	store := &mutePut{Store: newStore(t)}
-	r := startReplica(t, store, reg)
-	asked := time.Now()
-	errs := make(chan error)
-	for i := range 10 {
-		d := digest.FromString(string(rune('a' + i)))
-		go func() {
-			_, err := r.get(t, "library/app", d.String())
-			errs <- err
-		}()
-	}
-	for range 10 {
-		assert.ErrorIs(t, <-errs, backend.ErrLate)
-	}
-	assert.Less(t, time.Since(asked), 20*time.Second)
+func TestHangingWritesDelayAllClientsOnlyOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, o *origin) {
+		r := bubbled(t, &mutePut{Store: new(memory.Store)}, o, mirror.Config{})
+		o.bodies = map[string]string{}
+		for i := range 10 {
+			body := fmt.Sprintf(`{"manifests":[],"annotations":{"n":"%d"}}`, i)
+			o.bodies[digest.FromString(body).String()] = body
+		}
+		asked := time.Now()
+		errs := make(chan error)
+		for d := range o.bodies {
+			go func() {
+				_, err := r.get(t, "library/app", d)
+				errs <- err
+			}()
+		}
+		for range o.bodies {
+			assert.NoError(t, <-errs)
+		}
+		assert.Less(t, time.Since(asked), 20*time.Second)
+	})
 }
 
-// mutePut answers nothing to those who write.
+// mutePut is a store whose writes hang.
 type mutePut struct{ backend.Store }
 
 func (mutePut) Put(ctx context.Context, _ string, _ io.Reader, _ int64, _ backend.PutOptions) (backend.Object, error) {

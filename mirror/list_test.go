@@ -10,10 +10,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/entrepot-io/entrepot/mirror"
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-func TestReferrersAreFilteredWhoeverDoesIt(t *testing.T) {
+func TestReferrersAreFilteredHereOrUpstream(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	image := reg.Image("library/app", "1", 100)
 	for _, kind := range []string{"a/x", "a/y"} {
@@ -24,20 +25,20 @@ func TestReferrersAreFilteredWhoeverDoesIt(t *testing.T) {
 	r, repo := startReplica(t, newStore(t), reg), repository(t, "app")
 	list := func(query url.Values) []v1.Descriptor {
 		t.Helper()
-		got, err := r.Referrers(t.Context(), repo, image.Digest, query)
+		got, err := r.Referrers(t.Context(), repo, image.Digest, mirror.ListQuery{URL: query})
 		require.NoError(t, err)
 		assert.Equal(t, query.Has("artifactType"), got.Filtered)
 		var index v1.Index
-		require.NoError(t, json.Unmarshal(got.Body, &index))
+		require.NoError(t, json.Unmarshal(text(t, got.Body), &index))
 		assert.NotNil(t, index.Manifests)
 		return index.Manifests
 	}
 	assert.Len(t, list(nil), 2)
 	for _, ignored := range []bool{false, true} {
 		if ignored { // an upstream that leaves filtering to its clients
-			whole, err := r.Referrers(t.Context(), repo, image.Digest, nil)
+			whole, err := r.Referrers(t.Context(), repo, image.Digest, mirror.ListQuery{})
 			require.NoError(t, err)
-			reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.Referrers, Status: 200, Body: whole.Body})
+			reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.Referrers, Status: 200, Body: text(t, whole.Body)})
 		}
 		for kind, n := range map[string]int{"a/x": 1, "a/none": 0} {
 			got := list(url.Values{"artifactType": {kind}})
@@ -49,10 +50,10 @@ func TestReferrersAreFilteredWhoeverDoesIt(t *testing.T) {
 func TestNoReferrersIsAnEmptyIndex(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	reg.Image("library/app", "1", 100)
-	got, err := startReplica(t, newStore(t), reg).Referrers(t.Context(), repository(t, "app"), digest.FromString("x"), nil)
+	got, err := startReplica(t, newStore(t), reg).Referrers(t.Context(), repository(t, "app"), digest.FromString("x"), mirror.ListQuery{})
 	require.NoError(t, err)
 	var index v1.Index
-	require.NoError(t, json.Unmarshal(got.Body, &index))
+	require.NoError(t, json.Unmarshal(text(t, got.Body), &index))
 	assert.Empty(t, index.Manifests)
 	assert.Equal(t, v1.MediaTypeImageIndex, got.MediaType)
 }

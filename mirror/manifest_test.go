@@ -14,7 +14,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-func TestManifestsOfAnyTypePassUntouched(t *testing.T) {
+func TestManifestOfAnyTypeIsUnchanged(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	store := newStore(t)
 	for mediaType, body := range map[string]string{
@@ -23,7 +23,7 @@ func TestManifestsOfAnyTypePassUntouched(t *testing.T) {
 		"application/vnd.oci.image.manifest.v1+json":                "\n\t{ \"schemaVersion\": 2 , \"unknown\" : 1e400 }",
 		"application/vnd.oci.image.index.v1+json":                   `{"manifests":[{"platform":{"os":"unknown","architecture":"unknown"}}]}`,
 		"application/vnd.cncf.helm.config.v1+json":                  `{"\u0061":"b"}`,
-		"application/x.nobody.has.heard.of":                         `{}`,
+		"application/x.unknown":                                     `{}`,
 	} {
 		pushed := reg.Manifest("library/app", "t", mediaType, []byte(body))
 		for range 2 { // from the upstream, then from the bucket
@@ -37,7 +37,7 @@ func TestManifestsOfAnyTypePassUntouched(t *testing.T) {
 	}
 }
 
-func TestSchema1IsPassedOnAndNotKept(t *testing.T) {
+func TestSchema1IsPassedThrough(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	const mediaType = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 	signed := digest.FromString("the payload without its signatures")
@@ -51,7 +51,7 @@ func TestSchema1IsPassedOnAndNotKept(t *testing.T) {
 	assert.Empty(t, keys(t, store, ""))
 }
 
-func TestABadManifestIsNeverStored(t *testing.T) {
+func TestBadManifestIsNeverStored(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	image := reg.Image("library/app", "1", 100)
 	store := newStore(t)
@@ -73,7 +73,7 @@ func TestABadManifestIsNeverStored(t *testing.T) {
 	assert.Equal(t, image.Digest, r.mustGet(t, "app", "1").Digest)
 }
 
-func TestAManifestDamagedInTheBucketIsFetchedAnew(t *testing.T) {
+func TestDamagedManifestIsFetchedAgain(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	image := reg.Image("library/app", "1", 100)
 	store := newStore(t)
@@ -87,7 +87,7 @@ func TestAManifestDamagedInTheBucketIsFetchedAnew(t *testing.T) {
 	assert.Equal(t, 2, reg.Counts().Requests[upstreamtest.ManifestGet])
 }
 
-func TestAManifestTooLargeIsRefused(t *testing.T) {
+func TestTooLargeManifestIsRefused(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	body := `{"a":"` + strings.Repeat("x", upstream.MaxManifest) + `"}`
 	pushed := reg.Manifest("library/app", "1", "application/json", []byte(body))

@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/entrepot-io/entrepot/backend"
+	"github.com/entrepot-io/entrepot/bounded"
+	"github.com/entrepot-io/entrepot/mirror/ability"
 	"github.com/entrepot-io/entrepot/mirror/fill"
 	"github.com/entrepot-io/entrepot/mirror/layout"
 	"github.com/entrepot-io/entrepot/mirror/lease"
@@ -20,29 +22,35 @@ import (
 )
 
 const (
-	// Answers begin within 20 s, since some clients give up at 30 s: upstreamTimeout is for all that is asked of an
-	// upstream for one, storeTimeout for what is asked of the store besides.
-	upstreamTimeout = 12 * time.Second
+	// Responses start within 20 s, since some clients give up after 30 s. The first lookup in the bucket has storeTimeout.
+	// questionTime is for the rest: the lease, the upstream's answer, and storing it.
 	storeTimeout    = 4 * time.Second
+	questionTime    = 15 * time.Second
+	upstreamTimeout = 12 * time.Second
 	acquireTimeout  = 8 * time.Second // for a lease, which is several requests
-	// maxPresences and maxTags bound what is remembered, by count.
+	// sizeTime limits the wait for a blob's size: a look into the bucket, and joining its fill.
+	sizeTime = 18 * time.Second
+	// maxPresences limits the number of blobs in the presence cache.
 	maxPresences = 200_000
-	maxTags      = 50_000
+	// maxTags and maxAPIs limit the records in memory, in bytes.
+	maxTags = 24 << 20
+	maxAPIs = 4 << 20
 )
 
-// Config says what is mirrored into what.
+// Config configures a Mirror.
 type Config struct {
 	Store       backend.Store
 	Upstreams   []*upstream.Registry // the first is the default; at least one
-	TagTTL      time.Duration        // how long a tag is served without asking the upstream; 0: always ask
-	TagTTLRules TTLRules             // of some tags it is another
-	Freezes     bool                 // the process may be frozen between requests: nothing goes on behind an answer, see HandOver
-	StaleMax    time.Duration        // how long after its last revalidation a tag is served when the upstream fails; 0: for ever
+	TagTTL      time.Duration        // how long a tag is served without asking the upstream; 0 means always ask
+	TagTTLRules TTLRules             // TTLs of some tags
+	Freezes     bool                 // the process may be frozen between requests, so no work continues after a response; see HandOver
+	StaleMax    time.Duration        // how long after its last revalidation a tag is served if the upstream fails; 0 means forever
 	KeepDeleted time.Duration        // how long a tag is served that the upstream has deleted
-	NegativeTTL time.Duration        // how long it is remembered that an upstream has not, or does not give, what was asked for
+	NegativeTTL time.Duration        // how long a missing or refused content is remembered
 	PresenceTTL time.Duration        // how long a blob that was seen in the bucket is taken to be there; 0: 1 min
-	RecordUse   bool                 // write down in the bucket what is used on which day
-	Manifests   int64                // bytes of manifests that are kept in memory; 0: 64 MiB
+	RecordUse   bool                 // record in the bucket which objects are used on which day
+	Manifests   int64                // bytes of manifests and lists that are kept in memory; 0: 64 MiB
+	Memory      *bounded.Budget      // for manifests and lists that are not small, kept or on their way; nil: see Buffers
 	SegmentSize int64                // bytes; see fill.Config
 	FillMemory  int64                // bytes; see fill.Config
 	Connections int                  // to an upstream, for each blob; see fill.Config
@@ -57,22 +65,31 @@ type Mirror struct {
 	upstreams map[string]*upstream.Registry
 	realm     layout.Realm
 	fills     *fill.Fills
+	abilities *ability.Abilities
 	leases    *leases
 	ready     readiness
 
-	presences *otter.Cache[digest.Digest, *Blob] // those in the bucket
-	manifests *otter.Cache[digest.Digest, *Manifest]
-	tags      *otter.Cache[string, readRecord]
-	sizes     sizes
-	refusals  refusals
-	uses      *uses // nil: they are not recorded
-	metrics   metrics
-	flights   singleflight.Group
-	// revalidating has when the question began that is under way about a tag, by the key of its record.
-	revalidating sync.Map
+	ends       context.Context // when the mirror is closed
+	end        context.CancelFunc
+	background sync.WaitGroup // what goes on until then
+
+	presences     *otter.Cache[digest.Digest, *Blob] // seen in the bucket, or on their way
+	manifests     *otter.Cache[manifestName, *Manifest]
+	tags          *records[tagRecord, *Manifest]
+	tagLists      *records[tagList, tagList]
+	referrerLists *records[referrerList, referrerList]
+	referrersAPIs *records[referrersAPI, struct{}]
+	pages         pages
+	sizes         sizes
+	refusals      refusals
+	uses          *uses // nil: they are not recorded
+	metrics       metrics
+	flights       singleflight.Group
+
+	storeClock storeClock
 }
 
-// New makes a mirror. It does no requests, so that one starts though its bucket or its upstreams are down.
+// New returns a mirror. It sends no requests, so that a process starts even if its bucket or its upstreams are down.
 func New(cfg Config) *Mirror {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -86,25 +103,37 @@ func New(cfg Config) *Mirror {
 	if cfg.Manifests == 0 {
 		cfg.Manifests = 64 << 20
 	}
+	if cfg.Memory == nil {
+		cfg.Memory = bounded.NewBudget(Buffers(cfg.Manifests))
+	}
 	m := &Mirror{
 		Config:    cfg,
 		upstreams: map[string]*upstream.Registry{},
 		realm:     layout.Public,
-		leases: &leases{
-			store: cfg.Store, locks: lease.Leases[struct{}]{Store: cfg.Store}, prefix: layout.Public.Probe(), log: cfg.Log,
-		},
 		presences: otter.Must(&otter.Options[digest.Digest, *Blob]{
 			MaximumSize:      maxPresences,
 			ExpiryCalculator: otter.ExpiryWriting[digest.Digest, *Blob](cfg.PresenceTTL),
 		}),
-		manifests: otter.Must(&otter.Options[digest.Digest, *Manifest]{
-			MaximumWeight: uint64(cfg.Manifests),
-			Weigher:       func(_ digest.Digest, m *Manifest) uint32 { return uint32(len(m.Body)) + 512 },
+		manifests: otter.Must(&otter.Options[manifestName, *Manifest]{
+			MaximumWeight: uint64(cfg.Manifests / 2), // and each kind of list has a quarter
+			Weigher:       func(_ manifestName, m *Manifest) uint32 { return uint32(len(m.Body)) + 512 },
 		}),
-		tags:     otter.Must(&otter.Options[string, readRecord]{MaximumSize: maxTags}),
 		sizes:    newSizes(),
 		refusals: newRefusals(cfg.NegativeTTL, cfg.Now),
-		metrics:  newMetrics(cfg.Metrics),
+		metrics:  newMetrics(cfg.Metrics, cfg.Memory),
+	}
+	m.ends, m.end = context.WithCancel(context.Background())
+	m.tags = newTags(m)
+	m.tagLists = newTagLists(m)
+	m.referrerLists = newReferrerLists(m)
+	m.referrersAPIs = newReferrersAPIs(m)
+	m.abilities = ability.New(ability.Config{
+		Store: cfg.Store, Prefix: layout.Public.Probe(), Log: cfg.Log, Metrics: cfg.Metrics, Now: cfg.Now,
+	})
+	m.leases = &leases{
+		abilities: m.abilities,
+		locks:     lease.Leases[struct{}]{Store: cfg.Store, IfMatch: m.abilities.IfMatch, Memory: cfg.Memory},
+		log:       cfg.Log,
 	}
 	if cfg.RecordUse {
 		m.uses = newUses(cfg.Store, cfg.Log, cfg.Now, cfg.Metrics)
@@ -117,45 +146,58 @@ func New(cfg Config) *Mirror {
 		Realm:       m.realm,
 		SegmentSize: cfg.SegmentSize,
 		Memory:      cfg.FillMemory,
+		Buffers:     cfg.Memory,
 		Connections: cfg.Connections,
+		Upstreams:   len(cfg.Upstreams),
 		OpenTimeout: upstreamTimeout,
 		Freezes:     cfg.Freezes,
-		Leases:      m.leases.supported,
-		OnStored:    m.notePresence,
+		Abilities:   m.abilities,
 		Log:         cfg.Log,
 		Metrics:     fill.NewMetrics(cfg.Metrics),
 	})
 	return m
 }
 
-// wallClock goes on while the process is frozen, which other clocks need not.
+// ErrNoMemory is wrapped if the memory for manifests and lists was in use for too long.
+var ErrNoMemory = bounded.ErrFull
+
+// Buffers is the memory in bytes of manifests and lists that are not small, if so many bytes of all are kept: there is
+// always room for some on their way.
+func Buffers(kept int64) int64 { return kept + 32<<20 }
+
+// wallClock returns a time that advances while the process is frozen, unlike a monotonic clock.
 func wallClock() time.Time { return time.Now().Round(0) }
 
-// HandOver brings to an end all that has been begun, for a process that may be frozen now: what is left of transfers is
-// in the bucket, and whoever asks for their blobs next goes on there. Error: that of ctx, at whose end there was
-// something left.
+// HandOver ends all work, for a process that may be frozen next. It leaves the state of unfinished fills in the bucket, and the
+// next process continues them. Error: that of ctx, if it ended first.
 func (m *Mirror) HandOver(ctx context.Context) error {
 	return errors.Join(m.fills.HandOver(ctx), m.uses.flush(ctx))
 }
 
-// Close ends the transfers that are under way and waits until they have tidied up.
+// Close ends the running fills and questions, and waits for them.
 func (m *Mirror) Close() {
+	m.end()
+	m.tags.questions.end()
+	m.tagLists.questions.end()
+	m.referrerLists.questions.end()
+	m.presences.StopAllGoroutines()
 	m.fills.Close()
 	m.uses.close()
+	m.background.Wait()
 }
 
-// FillCount is the number of blobs on their way.
+// FillCount returns the number of running fills.
 func (m *Mirror) FillCount() int { return m.fills.Count() }
 
-// shared does what concurrent callers with the same key ask for once. It outlives a caller that leaves, and is bounded
-// by a time of its own; but where nothing may go on behind an answer, it ends with the caller that began it.
+// shared calls do once for concurrent callers with the same key. do outlives a caller that leaves, and has a time limit of its
+// own. If the process may be frozen, do ends with the caller that started it.
 func shared[T any](ctx context.Context, m *Mirror, key string, do func(context.Context) (T, error)) (T, error) {
 	gone, outlives := ctx.Done(), context.WithoutCancel(ctx)
 	if m.Freezes {
 		gone, outlives = nil, ctx
 	}
 	flight := m.flights.DoChan(key, func() (any, error) {
-		ctx, cancel := context.WithTimeout(outlives, upstreamTimeout+storeTimeout)
+		ctx, cancel := context.WithTimeout(outlives, questionTime)
 		defer cancel()
 		return do(ctx)
 	})
@@ -164,7 +206,7 @@ func shared[T any](ctx context.Context, m *Mirror, key string, do func(context.C
 		var none T
 		return none, ctx.Err()
 	case r := <-flight:
-		value, _ := r.Val.(T) // nil where do failed
+		value, _ := r.Val.(T) // nil if do failed
 		return value, r.Err
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,7 +15,6 @@ import (
 
 	"github.com/entrepot-io/entrepot/backend"
 	"github.com/entrepot-io/entrepot/backend/fs"
-	"github.com/entrepot-io/entrepot/infra/testenv"
 	"github.com/entrepot-io/entrepot/mirror"
 	"github.com/entrepot-io/entrepot/upstream"
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
@@ -22,14 +23,78 @@ import (
 // replica is a mirror on a store and an upstream that others may share.
 type replica struct {
 	*mirror.Mirror
-	clock *testenv.Clock
+	clock *clock
+}
+
+// clock shows the time plus the advances of a test.
+type clock struct {
+	mu    sync.Mutex
+	moves []move
+}
+
+type move struct {
+	when  time.Time
+	ahead time.Duration // since then
+}
+
+func (c *clock) Now() time.Time { return c.show(time.Now()) }
+
+// show returns what the clock showed at a time.
+func (c *clock) show(at time.Time) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range slices.Backward(c.moves) {
+		if !at.Before(m.when) {
+			return at.Add(m.ahead)
+		}
+	}
+	return at
+}
+
+func (c *clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.moves) > 0 {
+		d += c.moves[len(c.moves)-1].ahead
+	}
+	c.moves = append(c.moves, move{time.Now(), d})
+}
+
+// clocked is a file store with the same clock as its replicas.
+type clocked struct {
+	*fs.Store
+	clock *clock
 }
 
 func newStore(t *testing.T) backend.Store {
 	t.Helper()
 	store, err := fs.Open(t.TempDir())
 	require.NoError(t, err)
-	return store
+	return clocked{store, new(clock)}
+}
+
+func (s clocked) date(o backend.Object) backend.Object {
+	for _, at := range []*time.Time{&o.Modified, &o.AsOf} {
+		if !at.IsZero() {
+			*at = s.clock.show(*at)
+		}
+	}
+	return o
+}
+
+func (s clocked) Get(ctx context.Context, key string, r backend.Range) (io.ReadCloser, backend.Object, error) {
+	body, o, err := s.Store.Get(ctx, key, r)
+	return body, s.date(o), err
+}
+
+func (s clocked) Stat(ctx context.Context, key string) (backend.Object, error) {
+	o, err := s.Store.Stat(ctx, key)
+	return s.date(o), err
+}
+
+func (s clocked) Put(ctx context.Context, key string, body io.Reader, size int64, opts backend.PutOptions) (backend.Object, error) {
+	o, err := s.Store.Put(ctx, key, body, size, opts)
+	return s.date(o), err
 }
 
 func startReplica(t *testing.T, store backend.Store, reg *upstreamtest.Registry) replica {
@@ -37,7 +102,7 @@ func startReplica(t *testing.T, store backend.Store, reg *upstreamtest.Registry)
 	return startReplicaWith(t, store, reg, mirror.Config{})
 }
 
-// newUpstreams are several names for one registry, which has so long to answer.
+// newUpstreams returns upstreams with several names and one registry, each with a time budget.
 func newUpstreams(t *testing.T, reg *upstreamtest.Registry, budget time.Duration) (all []*upstream.Registry) {
 	t.Helper()
 	base, err := url.Parse(reg.URL())
@@ -51,13 +116,16 @@ func newUpstreams(t *testing.T, reg *upstreamtest.Registry, budget time.Duration
 	return all
 }
 
-// startReplicaWith takes what is set in cfg; the rest is as in startReplica.
+// startReplicaWith starts a replica. Fields that cfg does not set are as in startReplica.
 func startReplicaWith(t *testing.T, store backend.Store, reg *upstreamtest.Registry, cfg mirror.Config) replica {
 	t.Helper()
 	if cfg.Upstreams == nil {
 		cfg.Upstreams = newUpstreams(t, reg, 0)
 	}
-	c := testenv.NewClock()
+	c := new(clock)
+	if old, ok := store.(clocked); ok {
+		c = old.clock
+	}
 	cfg.Store, cfg.Now = store, c.Now
 	cfg.TagTTL, cfg.SegmentSize, cfg.NegativeTTL = time.Minute, backend.MinPart, 10*time.Second
 	if cfg.Log == nil {
@@ -117,7 +185,15 @@ func (r replica) read(ctx context.Context, repo mirror.Repository, d digest.Dige
 	return hash.Digest(), n, err
 }
 
-// keys are all keys in the store below a prefix.
+// text returns a list's bytes.
+func text(t *testing.T, b mirror.Body) []byte {
+	t.Helper()
+	all := slices.Concat(slices.Collect(b.Pieces)...)
+	require.Len(t, all, int(b.Size))
+	return all
+}
+
+// keys returns all keys in the store below a prefix.
 func keys(t *testing.T, store backend.Store, prefix string) []string {
 	t.Helper()
 	var all []string

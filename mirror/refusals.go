@@ -8,8 +8,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// refusals remembers for a short time what an upstream does not have or does not give, so that those who ask for it
-// again and again do not cost a round trip each.
+// refusals remembers for a short time which content an upstream does not have or refuses, so that repeated requests for it do not
+// cost a round trip each.
 type refusals struct {
 	ttl  time.Duration
 	now  func() time.Time
@@ -21,14 +21,14 @@ type refusal struct {
 	till time.Time
 }
 
-// maxRefusals bounds what is remembered, by count.
+// maxRefusals limits the number of remembered refusals.
 const maxRefusals = 5_000
 
 func newRefusals(ttl time.Duration, now func() time.Time) refusals {
 	return refusals{ttl, now, otter.Must(&otter.Options[string, refusal]{MaximumSize: maxRefusals})}
 }
 
-// of is why a thing was refused a short while ago, nil where it was not.
+// of returns the error of a recent refusal, or nil.
 func (r refusals) of(key string) error {
 	if kept, ok := r.kept.GetIfPresent(key); ok && r.now().Before(kept.till) {
 		return kept.err
@@ -36,18 +36,23 @@ func (r refusals) of(key string) error {
 	return nil
 }
 
-// note remembers how asking for a thing has ended.
-func (r refusals) note(key string, err error) {
+// learn remembers the outcome of a request to an upstream.
+func (r refusals) learn(key string, err error) {
 	failed := new(UpstreamError)
 	switch {
 	case errors.As(err, &failed) && (failed.NotFound() || failed.Denied()), errors.Is(err, errScarce):
-		r.kept.Set(key, refusal{err, r.now().Add(r.ttl)})
+		r.remember(key, err)
 	case err == nil:
 		r.kept.Invalidate(key)
 	}
 }
 
-// contentName is what content is asked for, and refused, under: another repository may have it.
+// remember remembers a refusal, whatever the error.
+func (r refusals) remember(key string, err error) {
+	r.kept.Set(key, refusal{err, r.now().Add(r.ttl)})
+}
+
+// contentName returns the key for requests and refusals of content. It names the repository, since another one may have it.
 func contentName(kind string, repo Repository, d digest.Digest) string {
 	return kind + " " + repo.String() + "@" + d.String()
 }

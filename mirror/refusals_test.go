@@ -17,7 +17,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-func TestWhatAnUpstreamDoesNotGiveIsNotAskedForAgainForAWhile(t *testing.T) {
+func TestRefusedContentIsNotRequestedAgainSoon(t *testing.T) {
 	for _, code := range []int{http.StatusNotFound, http.StatusForbidden, http.StatusUnauthorized} {
 		t.Run(fmt.Sprint(code), func(t *testing.T) {
 			reg := upstreamtest.Start(t, upstreamtest.Options{})
@@ -47,7 +47,7 @@ func TestWhatAnUpstreamDoesNotGiveIsNotAskedForAgainForAWhile(t *testing.T) {
 	}
 }
 
-func TestARefusalIsThatOfItsRepository(t *testing.T) {
+func TestRefusalAppliesToItsRepository(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	image := reg.Image("library/app", "1", 100)
 	r := startReplica(t, newStore(t), reg)
@@ -60,7 +60,7 @@ func TestARefusalIsThatOfItsRepository(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestWhatThereIsAfterARefusalIsFoundInTime(t *testing.T) {
+func TestNewContentIsFoundAfterRefusal(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	r := startReplica(t, newStore(t), reg)
 	_, err := r.get(t, "app", "1")
@@ -70,13 +70,16 @@ func TestWhatThereIsAfterARefusalIsFoundInTime(t *testing.T) {
 	assert.Equal(t, image.Digest, r.mustGet(t, "app", "1").Digest)
 }
 
-func TestAskingForManyThingsThatAreNotThereFillsNothing(t *testing.T) {
-	reg := upstreamtest.Start(t, upstreamtest.Options{})
-	reg.Image("library/app", "1", 100)
-	store := new(memory.Store) // since it is much that is asked
-	r := startReplicaWith(t, store, reg, mirror.Config{Log: slog.New(slog.DiscardHandler)})
+func TestRequestsForMissingContentFillNothing(t *testing.T) {
+	inBubble(t, testRequestsForMissingContent)
+}
+
+func testRequestsForMissingContent(t *testing.T, o *origin) {
+	store := new(memory.Store)
+	r := bubbled(t, store, o, mirror.Config{Log: slog.New(slog.DiscardHandler), NegativeTTL: 10 * time.Second})
 	r.mustGet(t, "app", "1")
-	stored := keys(t, store, "")
+	stored := keys(t, store, "public/")
+	o.set(func(o *origin) { o.status = http.StatusNotFound })
 	ask := func(from, to int) {
 		for i := from; i < to; i++ {
 			_, err := r.get(t, "app", fmt.Sprintf("random-%d", i))
@@ -87,13 +90,11 @@ func TestAskingForManyThingsThatAreNotThereFillsNothing(t *testing.T) {
 			require.Error(t, err)
 		}
 	}
-	// What is remembered is full after the first lot, and does not grow by the second.
+	// The first lot fills the memory for refusals, and the second does not make it grow.
 	const lot = 2000
 	ask(0, lot)
-	reg.ResetCounts()
 	before := heap()
 	ask(lot, 2*lot)
-	reg.ResetCounts()
 	grown := int64(heap()) - int64(before)
 	t.Logf("%d bytes after %d requests, %d more after as many again", before, 3*lot, grown)
 	assert.Less(t, grown, int64(2<<20))
@@ -108,7 +109,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// requests is how often the upstream was asked for anything but what it wants.
+// requests returns the number of requests to the upstream, except those for authentication.
 func requests(reg *upstreamtest.Registry) int {
 	n := 0
 	for kind, count := range reg.Counts().Requests {

@@ -6,48 +6,49 @@ import (
 	"time"
 )
 
-// errScarce: the upstream has few requests left that count, and this one can be done without.
-var errScarce = errors.New("what is left of the upstream's quota is kept for what is not cached")
+// errScarce means that the upstream's quota is nearly used up, and that this request can be avoided.
+var errScarce = errors.New("the rest of the upstream's quota is reserved for content that is not cached")
 
-// isGone tells whether an upstream says that there is no such thing.
+// isGone reports whether err is an upstream's answer that it does not have the content.
 func isGone(err error) bool {
 	failed := new(UpstreamError)
 	return errors.As(err, &failed) && failed.NotFound()
 }
 
-// instead answers with what a tag was, where the upstream does not say what it is.
-func (m *Mirror) instead(ctx context.Context, t tag, record tagRecord, why error) (Answer, error) {
-	if !m.mayServeStale(record, why) {
-		return Answer{}, why
+// serveStale answers from a record that is not fresh, because the upstream does not answer. why is the upstream's error.
+func (k *records[V, A]) serveStale(ctx context.Context, s subject, r *record[V], why error) (found[A], error) {
+	if !k.mayServeStale(r, why) {
+		return found[A]{}, why
 	}
-	// The client may have waited long; what is in the bucket takes little.
+	// The client may have waited long already.
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	manifest, err := m.knownManifest(ctx, record.Digest)
+	answer, err := k.kind.cached(ctx, s, r.value)
 	if err != nil {
-		return Answer{}, errors.Join(why, err)
+		return found[A]{}, errors.Join(why, err)
 	}
 	how := answerStale
 	if isGone(why) {
 		how = answerDeleted
 	}
-	m.metrics.tag(t, how)
-	return Answer{Manifest: manifest, Stale: why, Checked: record.Checked}, nil
+	k.kind.count(s, how)
+	return found[A]{answer: answer, checked: r.asked, stale: why}, nil
 }
 
-// mayServeStale tells whether what a tag was may be served in place of an upstream's failure to say what it is. That it
-// has been deleted there is an answer, but not one to break deploys at once.
-func (m *Mirror) mayServeStale(record tagRecord, why error) bool {
-	if isGone(why) || !record.Gone.IsZero() {
+// mayServeStale reports whether a record may be served because the upstream failed with why. A deleted tag or list is served
+// for a while as well, so that a deletion does not break deployments at once.
+func (k *records[V, A]) mayServeStale(r *record[V], why error) bool {
+	if isGone(why) || !r.gone.IsZero() {
 		var gone time.Duration
-		if !record.Gone.IsZero() {
-			gone = m.Now().Sub(record.Gone)
+		if !r.gone.IsZero() {
+			gone = elapsed(r.gone, k.m.Now())
 		}
-		return gone < m.KeepDeleted
+		return gone < k.m.KeepDeleted
 	}
 	failed := new(UpstreamError)
-	if !errors.As(why, &failed) && !errors.Is(why, context.DeadlineExceeded) && !errors.Is(why, errScarce) {
-		return false // the fault is not the upstream's
+	if !errors.As(why, &failed) && !errors.Is(why, context.DeadlineExceeded) && !errors.Is(why, errScarce) &&
+		!errors.Is(why, ErrNoMemory) {
+		return false // the upstream did not fail
 	}
-	return m.StaleMax == 0 || m.Now().Sub(record.Checked) < m.StaleMax
+	return k.m.StaleMax == 0 || elapsed(r.asked, k.m.Now()) < k.m.StaleMax
 }

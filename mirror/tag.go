@@ -2,225 +2,244 @@ package mirror
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"regexp"
 	"time"
 
-	"golang.org/x/sync/singleflight"
+	"github.com/maypok86/otter/v2"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/entrepot-io/entrepot/backend"
+	"github.com/entrepot-io/entrepot/bounded"
+	"github.com/entrepot-io/entrepot/mirror/ability"
 	"github.com/entrepot-io/entrepot/upstream"
 )
 
-// tag is a tag of a repository, and what holds for it.
-type tag struct {
-	repo Repository
-	name string
-	key  string        // of its record in the bucket
-	ttl  time.Duration // how long what the upstream said of it is taken to be so
+// tagRecord is the upstream's last answer about a tag. The manifest that it names is always in the bucket, since the record is
+// written after it. A record can therefore be served during an outage of the upstream.
+type tagRecord struct {
+	Digest    digest.Digest `json:"digest,omitempty"`
+	MediaType string        `json:"mediaType,omitempty"`
+	Size      int64         `json:"size,omitempty"` // bytes
+	// Absent means that the upstream has no such tag. Only tags named after a digest are recorded as absent; see belongsTo.
+	Absent bool `json:"absent,omitempty"`
 }
 
-func (m *Mirror) tag(repo Repository, name string) tag {
-	t := tag{repo: repo, name: name, key: m.realm.Tag(repo.Registry(), repo.Path(), name), ttl: m.TagTTL}
+// maxTagRecord limits a tag's record in bytes.
+const maxTagRecord = 64 << 10
+
+// tags is the kind of subjects that are tags.
+type tags struct{ *Mirror }
+
+func newTags(m *Mirror) *records[tagRecord, *Manifest] {
+	return &records[tagRecord, *Manifest]{
+		m:       m,
+		kind:    tags{m},
+		purpose: ability.Tags,
+		most:    maxTagRecord,
+		decode:  decodeTagRecord,
+		encode:  encodeFields[tagRecord],
+		complete: func(s subject, r tagRecord) bool {
+			manifest, ok := m.remembered(s.repo, r.Digest)
+			return r.Absent || ok && manifest.key != ""
+		},
+		noun:      "tag",
+		events:    events{"tag record in the bucket cannot be read", "tag record not stored", "tag not revalidated"},
+		questions: newQuestions[found[*Manifest]](),
+		copies: otter.Must(&otter.Options[string, *record[tagRecord]]{
+			MaximumWeight: maxTags,
+			Weigher: func(key string, r *record[tagRecord]) uint32 {
+				return uint32(len(key)+len(r.value.Digest)+len(r.value.MediaType)+len(r.version)+len(r.replaced)) + 256
+			},
+		}),
+	}
+}
+
+func decodeTagRecord(record bounded.JSON) (r tagRecord, err error) {
+	if err := json.Unmarshal(record, &r); err != nil {
+		return r, err
+	}
+	if !r.Absent {
+		if _, err := ParseDigest(r.Digest.String()); err != nil {
+			return r, err
+		}
+	}
+	r.MediaType = upstream.ParseManifestType(r.MediaType)
+	return r, nil
+}
+
+func (m *Mirror) tag(repo Repository, name string) subject {
+	s := subject{repo: repo, name: name, key: m.realm.Tag(repo.Registry(), repo.Path(), name), ttl: m.TagTTL}
 	if len(m.TagTTLRules) > 0 {
-		t.ttl = m.TagTTLRules.Of(repo.String()+":"+name, m.TagTTL)
+		s.ttl = m.TagTTLRules.Of(repo.String()+":"+name, m.TagTTL)
 	}
-	return t
+	return s
 }
 
-func (m *Mirror) fresh(t tag, r tagRecord) bool { return m.Now().Sub(r.Checked) < t.ttl }
-
-// tagged finds what a tag names: as last heard while that is fresh, else as the upstream says now, else, where the
-// upstream does not say in time, as last heard. insist: fresh is not fresh enough.
-func (m *Mirror) tagged(ctx context.Context, repo Repository, name string, insist bool) (Answer, error) {
-	t := m.tag(repo, name)
-	record, err := m.recall(ctx, t)
-	switch {
-	case errors.Is(err, backend.ErrNotFound):
-		return m.discover(ctx, t)
-	case err != nil:
-		return Answer{}, err
-	case m.fresh(t, record) && !insist:
-		answer, err := m.recorded(ctx, t, record)
-		if err == nil {
-			m.metrics.tag(t, answerFresh)
-		}
-		return answer, err
+// resolveTag returns the manifest that a tag names. If insist, it asks the upstream however fresh the record is.
+func (m *Mirror) resolveTag(ctx context.Context, repo Repository, name string, insist bool) (Answer, error) {
+	f, err := m.tags.resolve(ctx, m.tag(repo, name), insist)
+	if err == nil && f.answer == nil {
+		err = m.absent(repo, "MANIFEST_UNKNOWN", "it has no tag "+name)
 	}
-	return m.revalidated(ctx, t, record, insist)
+	return Answer{Manifest: f.answer, Unstored: f.unstored, Freshness: Freshness{f.stale, f.checked}}, err
 }
 
-// recall is what is known of a tag. Error: backend.ErrNotFound.
-func (m *Mirror) recall(ctx context.Context, t tag) (tagRecord, error) {
-	mine, ok := m.tags.GetIfPresent(t.key)
-	if ok && m.fresh(t, mine.tagRecord) && m.Now().Sub(mine.read) < recordLife {
-		return mine.tagRecord, nil
-	}
-	record, err := shared(ctx, m, "record "+t.key, func(ctx context.Context) (tagRecord, error) {
-		return m.loadTag(ctx, t.key)
-	})
-	if ok && err != nil && !errors.Is(err, backend.ErrNotFound) {
-		return mine.tagRecord, nil // with the bucket out of reach it is as good as it gets
-	}
-	return record, err
-}
-
-// recorded answers with what a record says.
-func (m *Mirror) recorded(ctx context.Context, t tag, record tagRecord) (Answer, error) {
-	manifest, err := m.manifest(ctx, t.repo, record.Digest)
-	return Answer{Manifest: manifest, Checked: record.Checked}, err
-}
-
-// discover asks for a tag of which nothing is known: one GET brings the manifest and says which it is.
-func (m *Mirror) discover(ctx context.Context, t tag) (Answer, error) {
-	if err := m.refusals.of(t.key); err != nil {
-		return Answer{}, err
-	}
-	answer, err := shared(ctx, m, "tag "+t.key, func(ctx context.Context) (Answer, error) {
-		return m.askOnce(ctx, t, m.Now().Add(-t.ttl), m.fetchManifest)
-	})
-	if err == nil {
-		m.metrics.tag(t, answerFirst)
-	}
-	return answer, err
-}
-
-// revalidated asks the upstream about a tag whose record is not fresh, and does without where there is no answer within
-// the budget. The question goes on when nobody waits for it any more.
-func (m *Mirror) revalidated(ctx context.Context, t tag, record tagRecord, insist bool) (Answer, error) {
-	if err := m.refusals.of(t.key); err != nil && !insist {
-		return m.instead(ctx, t, record, err)
-	}
-	u := m.upstream(t.repo)
-	trouble := u.Trouble()
-	if trouble != nil && !u.MayRevalidate() {
-		return m.instead(ctx, t, record, trouble)
-	}
-	answered, began := m.question(ctx, t, record, insist)
-	if trouble != nil && !insist && !m.Freezes {
-		return m.instead(ctx, t, record, trouble)
-	}
-	var late <-chan time.Time // where the question ends soon, what it has to tidy up is done before the answer
-	if !m.Freezes {
-		timer := time.NewTimer(u.Budget() - time.Since(began)) // who comes later does not wait longer
-		defer timer.Stop()
-		late = timer.C
-	}
-	select {
-	case <-ctx.Done():
-		return Answer{}, ctx.Err()
-	case <-late:
-		return m.instead(ctx, t, record, u.TooLate())
-	case r := <-answered:
-		if r.Err != nil {
-			return m.instead(ctx, t, record, r.Err)
-		}
-		m.metrics.tag(t, answerRevalidated)
-		return r.Val.(Answer), nil
+// absent returns the error that an upstream does not have something, according to its last answer.
+func (m *Mirror) absent(repo Repository, code, message string) error {
+	endpoints := m.upstream(repo).Endpoints()
+	return &UpstreamError{
+		Registry: repo.Registry(), Endpoint: endpoints[len(endpoints)-1], Status: http.StatusNotFound, Code: code, Message: message,
 	}
 }
 
-// afterBudget is what a question has beyond the budget that has to end within its request: enough to see that the
-// upstream is late.
-const afterBudget = 500 * time.Millisecond
+var belongsToGrammar = regexp.MustCompile(`^[a-z0-9]+([+._-][a-z0-9]+)*-[0-9a-f]{64,}([._-][A-Za-z0-9._-]+)?$`)
 
-// question has the upstream asked, unless it is being asked about the tag already, and tells since when it is.
-func (m *Mirror) question(ctx context.Context, t tag, record tagRecord, insist bool) (<-chan singleflight.Result, time.Time) {
-	patience := upstreamTimeout + storeTimeout
-	if m.Freezes {
-		patience = m.upstream(t.repo).Budget() + afterBudget
+// belongsTo reports whether a tag is named after a digest: sha256-<hex> replaces the referrers API (distribution spec,
+// "Referrers Tag Schema"), and cosign adds suffixes such as .sig, .att and .sbom. Clients request such a tag to find out
+// whether it exists, so its absence is worth a record.
+func belongsTo(tag string) bool { return belongsToGrammar.MatchString(tag) }
+
+// absentReply turns an upstream's error that it has no such tag into a reply to record, if the tag is named after a digest.
+func (t tags) absentReply(s subject, said reply[tagRecord, *Manifest], err error) (reply[tagRecord, *Manifest], error) {
+	failed := new(UpstreamError)
+	if !errors.As(err, &failed) || !failed.NotFound() || failed.Code == "NAME_UNKNOWN" || !belongsTo(s.name) {
+		return said, err
 	}
-	began, _ := m.revalidating.LoadOrStore(t.key, time.Now())
-	return m.flights.DoChan("revalidate "+t.key, func() (any, error) {
-		defer m.revalidating.Delete(t.key)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-		defer cancel()
-		return m.revalidate(ctx, t, record, insist)
-	}), began.(time.Time)
+	return reply[tagRecord, *Manifest]{value: tagRecord{Absent: true}}, nil
 }
 
-// revalidate asks by HEAD, which Docker Hub does not count.
-func (m *Mirror) revalidate(ctx context.Context, t tag, known tagRecord, insist bool) (Answer, error) {
-	since := m.Now().Add(-t.ttl)
-	if insist {
-		since = m.Now()
+// ttl returns the tag's TTL. An absent tag may appear at any time, so a longer TTL of the rules does not apply to it.
+func (t tags) ttl(s subject, r tagRecord) time.Duration {
+	if r.Absent {
+		return min(s.ttl, t.TagTTL)
 	}
-	thrifty := !insist && m.mayServeStale(known, errScarce)
-	answer, err := m.askOnce(ctx, t, since, func(ctx context.Context, repo Repository, ref Reference) (*Manifest, error) {
-		return m.headManifest(ctx, repo, ref, thrifty)
-	})
-	if err == nil {
-		return answer, nil
-	}
-	m.Log.Warn("tag not revalidated", "repository", t.repo.String(), "tag", t.name, "checked", known.Checked, "error", err)
-	if isGone(err) && known.Gone.IsZero() {
-		known.Gone = m.Now()
-		m.record(ctx, t, known)
-	}
-	return Answer{}, err
+	return s.ttl
 }
 
-// askOnce asks the upstream what a tag names, unless another replica has since.
-func (m *Mirror) askOnce(ctx context.Context, t tag, since time.Time,
-	ask func(context.Context, Repository, Reference) (*Manifest, error)) (Answer, error) {
-	lease := m.realm.TagLease(t.repo.Registry(), t.repo.Path(), t.name)
-	answer, err := once(ctx, m.leases, lease, func(ctx context.Context) (Answer, error) {
-		record, err := m.loadTag(ctx, t.key)
-		if err == nil && record.Checked.Before(since) {
-			err = backend.ErrNotFound
-		}
-		if err != nil {
-			return Answer{}, err
-		}
-		return m.recorded(ctx, t, record)
-	}, func(ctx context.Context) (Answer, error) {
-		return m.ask(ctx, t, ask)
-	})
-	m.refusals.note(t.key, err)
-	return answer, err
+func (t tags) lease(s subject) string {
+	return t.realm.TagLease(s.repo.Registry(), s.repo.Path(), s.name)
 }
 
-// ask asks the upstream, and records the answer.
-func (m *Mirror) ask(ctx context.Context, t tag,
-	ask func(context.Context, Repository, Reference) (*Manifest, error)) (Answer, error) {
-	ref, err := upstream.ParseReference(t.name)
-	if err != nil {
-		return Answer{}, err
-	}
-	asking, cancel := context.WithTimeout(ctx, upstreamTimeout)
-	defer cancel()
-	asked := m.Now()
-	manifest, err := ask(asking, t.repo, ref)
-	if err != nil {
-		return Answer{}, err
-	}
-	if manifest.Digest != "" && !(upstream.Descriptor{MediaType: manifest.MediaType}).Schema1() {
-		m.record(ctx, t, tagRecord{
-			Digest: manifest.Digest, MediaType: manifest.MediaType, Size: int64(len(manifest.Body)), Checked: asked,
-		})
-	}
-	return Answer{Manifest: manifest, Checked: asked}, nil
-}
+func (t tags) count(s subject, how string) { t.metrics.tag(s.repo.Registry(), how) }
 
-// headManifest finds what a tag names by HEAD, and by GET only where the digest is new or the upstream does not answer
-// HEAD. thrifty: not where GETs are nearly used up.
-func (m *Mirror) headManifest(ctx context.Context, repo Repository, ref Reference, thrifty bool) (*Manifest, error) {
-	d, err := m.upstream(repo).HeadManifest(ctx, repo, ref)
+// cached returns nil if the tag is absent, like answer.
+func (t tags) cached(ctx context.Context, s subject, r tagRecord) (*Manifest, error) {
+	if r.Absent {
+		return nil, nil
+	}
+	manifest, err := t.knownManifest(ctx, s.repo, r.Digest)
 	if err != nil {
 		return nil, err
 	}
-	scarce := thrifty && m.upstream(repo).Scarce()
+	return manifest.told(r.MediaType), nil
+}
+
+func (t tags) answer(ctx context.Context, s subject, r tagRecord) (*Manifest, error) {
+	if r.Absent {
+		return nil, nil
+	}
+	return t.resolveDigest(ctx, s.repo, r.Digest, r.MediaType)
+}
+
+// fetch asks by GET, since the response to a HEAD would not hold the manifest.
+func (t tags) fetch(ctx context.Context, s subject) (reply[tagRecord, *Manifest], error) {
+	ref, err := upstream.ParseReference(s.name)
+	if err != nil {
+		return reply[tagRecord, *Manifest]{}, err
+	}
+	manifest, err := t.fetchManifest(ctx, s.repo, ref)
+	return t.absentReply(s, named(manifest), err)
+}
+
+// revalidate asks by HEAD, which Docker Hub does not count, and by GET only if the digest is new or the upstream does not
+// answer HEAD. If thrifty, it sends no GET when the quota for GETs is nearly used up.
+func (t tags) revalidate(ctx context.Context, s subject, known tagRecord, thrifty bool) (reply[tagRecord, *Manifest], error) {
+	said, err := t.askAgain(ctx, s, known, thrifty)
+	if known.Absent {
+		return t.absentReply(s, said, err)
+	}
+	return said, err
+}
+
+// askAgain is revalidate without the records of absent tags.
+func (t tags) askAgain(ctx context.Context, s subject, known tagRecord, thrifty bool) (reply[tagRecord, *Manifest], error) {
+	var none reply[tagRecord, *Manifest]
+	ref, err := upstream.ParseReference(s.name)
+	if err != nil {
+		return none, err
+	}
+	d, err := t.headManifest(ctx, s.repo, ref)
+	if err != nil {
+		return none, err
+	}
+	scarce := thrifty && t.upstream(s.repo).Scarce()
 	if d.Digest != "" && !d.Schema1() {
-		manifest, err := m.knownManifest(ctx, d.Digest)
-		if err == nil || !errors.Is(err, backend.ErrNotFound) {
-			return manifest, err
+		manifest, err := t.headed(ctx, s, d.Digest, known, scarce)
+		if !isGone(err) && !errors.Is(err, upstream.ErrBadContent) {
+			return named(manifest), err
 		}
-		if !scarce {
-			return m.manifest(ctx, repo, d.Digest)
-		}
+		// HEAD named a digest that the upstream does not have.
 	}
 	if scarce {
-		return nil, fmt.Errorf("%w: %s", errScarce, repo.Registry())
+		return none, t.scarce(s)
 	}
-	return m.fetchManifest(ctx, repo, ref)
+	manifest, err := t.fetchManifest(ctx, s.repo, ref)
+	return named(manifest), err
+}
+
+func (t tags) scarce(s subject) error { return fmt.Errorf("%w: %s", errScarce, s.repo.Registry()) }
+
+// headed returns the manifest with the digest that a HEAD named. If scarce, it does not fetch the manifest. The manifest of a
+// moved tag is probably new. The bucket is then looked up only once, when this replica holds the lease to fetch it.
+func (t tags) headed(ctx context.Context, s subject, d digest.Digest, known tagRecord, scarce bool) (*Manifest, error) {
+	moved := d != known.Digest
+	if _, ok := t.remembered(s.repo, d); !ok && moved && !t.upstream(s.repo).Scarce() {
+		manifest, err := t.fetchShared(ctx, s.repo, d)
+		if err == nil {
+			return manifest, nil
+		}
+		if guess, failed := t.knownManifest(ctx, s.repo, d); failed == nil {
+			return guess, nil // another repository has it; only its media type is not known
+		}
+		return nil, err
+	}
+	told := known.MediaType
+	if moved {
+		told = ""
+	}
+	manifest, err := t.knownManifest(ctx, s.repo, d)
+	switch {
+	case err == nil:
+		return t.complete(ctx, s.repo, manifest).told(told), nil
+	case !errors.Is(err, backend.ErrNotFound):
+		return nil, err
+	case scarce:
+		return nil, t.scarce(s)
+	}
+	return t.fetchShared(ctx, s.repo, d)
+}
+
+// named returns the reply that a tag names a manifest. nil stands for a failure.
+func named(manifest *Manifest) reply[tagRecord, *Manifest] {
+	if manifest == nil {
+		return reply[tagRecord, *Manifest]{}
+	}
+	r := reply[tagRecord, *Manifest]{answer: manifest, value: tagRecord{
+		Digest: manifest.Digest, Size: int64(len(manifest.Body)),
+	}}
+	if !manifest.guessed {
+		r.value.MediaType = manifest.MediaType
+	}
+	_, stored := manifest.StoredAt()
+	switch {
+	case manifest.Digest == "", (upstream.Descriptor{MediaType: manifest.MediaType}).Schema1():
+		r.keep = nowhere
+	case !stored:
+		r.keep = inMemory
+	}
+	return r
 }

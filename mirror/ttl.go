@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// Forever is the TTL of a tag that is never asked for again.
+// Forever is the TTL of a tag that is never revalidated.
 const Forever = time.Duration(math.MaxInt64)
 
-// TTLRules say how long tags are fresh, by patterns of their names. The first that matches counts.
+// TTLRules are the TTLs of tags by patterns of their names. The first rule that matches counts.
 type TTLRules []ttlRule
 
 type ttlRule struct {
@@ -20,8 +20,8 @@ type ttlRule struct {
 	ttl     time.Duration
 }
 
-// ParseTTLRules reads PATTERN=TTL,...: a pattern is that of REGISTRY/REPOSITORY:TAG, in which * stands for any
-// characters, a TTL is what duration takes, or forever.
+// ParseTTLRules parses rules of the form PATTERN=TTL,... A pattern is a REGISTRY/REPOSITORY:TAG in which * matches any
+// characters. A TTL is a duration, which the function duration parses, or "forever".
 func ParseTTLRules(text string, duration func(string) (time.Duration, error)) (TTLRules, error) {
 	var rules TTLRules
 	for entry := range strings.SplitSeq(text, ",") {
@@ -46,7 +46,7 @@ func ParseTTLRules(text string, duration func(string) (time.Duration, error)) (T
 				return nil, fmt.Errorf("%q: the TTL is negative; write 0s to ask the upstream every time", entry)
 			}
 		}
-		// Its only special character is quoted before, so this always compiles.
+		// The pattern is quoted, so it always compiles.
 		rule.pattern = regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$")
 		rules = append(rules, rule)
 	}
@@ -56,7 +56,7 @@ func ParseTTLRules(text string, duration func(string) (time.Duration, error)) (T
 	return rules, nil
 }
 
-// Of is the TTL of a tag, by its full name, and otherwise where no rule matches.
+// Of returns the TTL of the tag with a full name, or otherwise if no rule matches.
 func (r TTLRules) Of(name string, otherwise time.Duration) time.Duration {
 	for _, rule := range r {
 		if rule.pattern.MatchString(name) {

@@ -11,7 +11,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-func TestATagHasTheTTLOfTheFirstRuleThatMatches(t *testing.T) {
+func TestFirstMatchingTTLRuleCounts(t *testing.T) {
 	rules, err := mirror.ParseTTLRules(" docker.io/library/*:*=1h, *:v*.*.*=forever,corp:5000/*:*=10m,*:latest=0s ", time.ParseDuration)
 	require.NoError(t, err)
 	for name, want := range map[string]time.Duration{
@@ -29,7 +29,7 @@ func TestATagHasTheTTLOfTheFirstRuleThatMatches(t *testing.T) {
 	} {
 		assert.Equal(t, want, rules.Of(name, time.Minute), name)
 	}
-	// A dot is a dot, and what is not a star is itself.
+	// Only the star is special.
 	rules, err = mirror.ParseTTLRules("a.b/c:[x]*=1h", time.ParseDuration)
 	require.NoError(t, err)
 	assert.Equal(t, time.Minute, rules.Of("axb/c:[x]1", time.Minute))
@@ -37,7 +37,7 @@ func TestATagHasTheTTLOfTheFirstRuleThatMatches(t *testing.T) {
 	assert.Equal(t, time.Hour, rules.Of("a.b/c:[x]1", time.Minute))
 }
 
-func TestAWrongTTLRuleIsRefused(t *testing.T) {
+func TestInvalidTTLRuleIsRefused(t *testing.T) {
 	for _, text := range []string{
 		"", " , ", "latest", "*=1h", "*:latest", "*:=1h", ":latest=1h", "*:latest=soon", "*:latest=", "*:latest=-1s",
 		"corp:5000/app=1h", "a:b=1h,c",
@@ -47,7 +47,7 @@ func TestAWrongTTLRuleIsRefused(t *testing.T) {
 	}
 }
 
-func TestATagThatIsFreshForEverIsAskedForOnce(t *testing.T) {
+func TestForeverFreshTagIsRequestedOnce(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	reg.Image("library/app", "v1.0.0", 100)
 	reg.Image("library/app", "latest", 100)
@@ -64,7 +64,7 @@ func TestATagThatIsFreshForEverIsAskedForOnce(t *testing.T) {
 	r.mustGet(t, "app", "v1.0.0")
 	assert.Equal(t, 1, reg.Counts().Requests[upstreamtest.ManifestHead])
 
-	// Until somebody insists, who may do so by another replica.
+	// Until a client of any replica insists.
 	moved := reg.Image("library/app", "v1.0.0", 200)
 	other := startReplicaWith(t, store, reg, mirror.Config{TagTTLRules: rules})
 	other.clock.Advance(11*time.Second + 10*365*24*time.Hour)

@@ -17,15 +17,15 @@ import (
 )
 
 const (
-	// maxUses bounds the markers that wait to be written. Where the bucket is slow, others are dropped: the next use of
-	// the object is as good.
+	// maxUses limits the markers that wait to be written. If the bucket is slow, further ones are dropped: the next use of the object
+	// is as good.
 	maxUses = 1000
-	// markers are written by so many at a time.
+	// useWriters is the number of goroutines that write markers.
 	useWriters = 2
 )
 
-// uses records in the bucket what is used, for whoever has to tell what is not: a marker of no bytes for each object,
-// replica and day.
+// uses records the use of objects in the bucket by empty markers, at most one per object, replica and day. They show which objects
+// are unused.
 type uses struct {
 	store   backend.Store
 	log     *slog.Logger
@@ -36,12 +36,12 @@ type uses struct {
 	dropped prometheus.Counter
 
 	mu      sync.Mutex                         // held while a use is queued
-	last    *otter.Cache[digest.Digest, int64] // the last day that was queued for an object, in days since 1970
+	last    *otter.Cache[digest.Digest, int64] // last day queued for an object, in days since 1970
 	pending int                                // queued or being written
-	written chan struct{}                      // closed when none is pending any more; nil: none has been yet
+	written chan struct{}                      // closed when none is pending; nil if none has been yet
 }
 
-// use is an object that was used for the first time on a day.
+// use is the first use of an object on a day.
 type use struct {
 	digest digest.Digest
 	day    time.Time
@@ -52,7 +52,7 @@ func newUses(store backend.Store, log *slog.Logger, now func() time.Time, metric
 		store: store, log: log, now: now, queue: make(chan use, maxUses), stop: make(chan struct{}),
 		last: otter.Must(&otter.Options[digest.Digest, int64]{MaximumSize: maxPresences}),
 		dropped: promauto.With(metrics).NewCounter(prometheus.CounterOpts{
-			Name: "entrepot_uses_dropped_total", Help: "Uses of objects that were not recorded since the bucket was too slow.",
+			Name: "entrepot_uses_dropped_total", Help: "Uses of objects not recorded because the bucket was too slow.",
 		}),
 	}
 	for range useWriters {
@@ -61,8 +61,8 @@ func newUses(store backend.Store, log *slog.Logger, now func() time.Time, metric
 	return u
 }
 
-// note is on the path of every hit: it waits for nothing.
-func (u *uses) note(d digest.Digest) {
+// mark queues a marker for an object. Every hit calls it, so it does not block.
+func (u *uses) mark(d digest.Digest) {
 	if u == nil {
 		return
 	}
@@ -87,6 +87,7 @@ func (u *uses) note(d digest.Digest) {
 	}
 }
 
+// write writes the queued markers until stop is closed.
 func (u *uses) write() {
 	for {
 		select {
@@ -106,6 +107,7 @@ func (u *uses) write() {
 	}
 }
 
+// done counts a marker as no longer pending.
 func (u *uses) done() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -114,7 +116,7 @@ func (u *uses) done() {
 	}
 }
 
-// flush waits until all has been written, or could not be. What there is no time for is written later. Error: that of ctx.
+// flush waits until no marker is pending. If ctx ends first, the rest is written later. Error: that of ctx.
 func (u *uses) flush(ctx context.Context) error {
 	if u == nil {
 		return nil
@@ -133,7 +135,7 @@ func (u *uses) flush(ctx context.Context) error {
 	}
 }
 
-// close drops what has not been written.
+// close drops the pending markers.
 func (u *uses) close() {
 	if u == nil {
 		return

@@ -2,10 +2,13 @@ package mirror_test
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -18,10 +21,10 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// slowUses is a store that takes its time over markers, and counts them.
+// slowUses is a store that counts markers, and writes them only when open is closed.
 type slowUses struct {
 	*memory.Store
-	open chan struct{} // closed: they are taken
+	open chan struct{}
 
 	mu   sync.Mutex
 	puts []string
@@ -47,7 +50,7 @@ func (s *slowUses) begun() []string {
 	return append([]string(nil), s.puts...)
 }
 
-func TestUseIsRecordedOnceForAnObjectAndADay(t *testing.T) {
+func TestUseIsRecordedOncePerDay(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	image := reg.Image("library/app", "1", 100)
 	store := &slowUses{Store: new(memory.Store), open: make(chan struct{})}
@@ -74,20 +77,26 @@ func TestUseIsRecordedOnceForAnObjectAndADay(t *testing.T) {
 	assert.Len(t, store.begun(), len(want))
 }
 
-func TestABucketThatIsSlowToRecordUseHoldsNobodyUp(t *testing.T) {
-	reg := upstreamtest.Start(t, upstreamtest.Options{})
-	store := &slowUses{Store: new(memory.Store), open: make(chan struct{})}
-	r := startReplicaWith(t, store, reg, mirror.Config{RecordUse: true})
-	const images = 1100 // more than can wait
-	for range images {
-		m := reg.Manifest("library/app", "", "application/vnd.oci.image.index.v1+json", []byte(`{"n":"`+time.Now().String()+`"}`))
-		r.mustGet(t, "app", m.Digest.String())
-	}
-	assert.LessOrEqual(t, len(store.begun()), 2)
-	close(store.open)
-	assert.EventuallyWithT(t, func(c *assert.CollectT) {
+func TestSlowMarkersOfUseDelayNobody(t *testing.T) {
+	inBubble(t, func(t *testing.T, o *origin) {
+		store := &slowUses{Store: new(memory.Store), open: make(chan struct{})}
+		r := bubbled(t, store, o, mirror.Config{RecordUse: true, Log: slog.New(slog.DiscardHandler)})
+		const images = 1100 // more than the queue holds
+		o.bodies = map[string]string{}
+		for i := range images {
+			body := fmt.Sprintf(`{"manifests":[],"n":%d}`, i)
+			o.bodies[digest.FromString(body).String()] = body
+		}
+		began := time.Now()
+		for d := range o.bodies {
+			r.mustGet(t, "app", d)
+		}
+		assert.Zero(t, time.Since(began))
+		assert.LessOrEqual(t, len(store.begun()), 2)
+		close(store.open)
+		synctest.Wait()
 		written := len(keys(t, store, "access/"))
-		assert.Greater(c, written, 990)
-		assert.Less(c, written, images, "what found no room is dropped")
-	}, time.Minute, 10*time.Millisecond)
+		assert.Greater(t, written, 990)
+		assert.Less(t, written, images, "the others are dropped")
+	})
 }

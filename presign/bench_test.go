@@ -20,7 +20,7 @@ import (
 
 const benchKey = "public/blobs/sha256/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// signers are stores and CDNs that sign with no I/O.
+// signers returns stores and CDNs that sign without I/O.
 func signers(b *testing.B) map[string]func(presign.Config) *presign.URLs {
 	b.Helper()
 	onMinIO, err := minio.Open(minio.Config{Endpoint: "minio:9000", Bucket: "images", Credentials: credentials.NewStaticV4("key", "secret", "")})

@@ -12,15 +12,15 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 )
 
-// CDN makes URLs of a CDN that has the bucket as its origin.
+// CDN presigns URLs of a CDN with the bucket as its origin.
 type CDN struct {
 	folder string // URL of the empty key
 	host   string
-	signer *sign.URLSigner // nil: the CDN lets its clients in by itself
+	signer *sign.URLSigner // nil: URLs are not signed
 }
 
-// NewCDN makes URLs below base, which may have a path. prefix is the store's path within the bucket. Without a key they
-// are not signed.
+// NewCDN returns a CDN with URLs below base, which may have a path. prefix is the store's path within the bucket. If key is
+// nil, URLs are not signed.
 func NewCDN(base *url.URL, prefix string, key *CDNKey) *CDN {
 	folder := strings.TrimSuffix(base.String(), "/") + "/"
 	if prefix != "" {
@@ -33,13 +33,13 @@ func NewCDN(base *url.URL, prefix string, key *CDNKey) *CDN {
 	return cdn
 }
 
-// Signer returns the CDN itself: its key does not change.
+// Signer returns the CDN itself, since its key does not change.
 func (c *CDN) Signer(context.Context, time.Time) (backend.Signer, error) { return c, nil }
 
-// Host is that of all URLs, without a port.
+// Host returns the host of all URLs, without a port.
 func (c *CDN) Host() string { return c.host }
 
-// PresignGet returns the object's URL, with a canned policy: anybody, until a time.
+// PresignGet returns the object's URL. Its canned policy admits everybody until it expires.
 func (c *CDN) PresignGet(key string, signedAt time.Time, expires time.Duration) (string, time.Time, error) {
 	if err := backend.CheckKey(key); err != nil {
 		return "", time.Time{}, err
@@ -52,6 +52,5 @@ func (c *CDN) PresignGet(key string, signedAt time.Time, expires time.Duration) 
 	return url, until, err
 }
 
-// escape has a key come out of the CDN as the bucket's own presigned URLs have it: all is escaped but letters, digits,
-// slashes and -._~.
+// escape escapes everything except letters, digits, slashes and -._~, like the bucket's own presigned URLs.
 func escape(key string) string { return httpbinding.EscapePath(key, false) }

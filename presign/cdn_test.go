@@ -55,10 +55,10 @@ func inPKCS8(t testing.TB, key any) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// signedURL takes a URL with a canned policy apart.
+// signedURL matches a URL with a canned policy.
 var signedURL = regexp.MustCompile(`^([^?]+)\?Expires=(\d+)&Signature=([A-Za-z0-9~_-]+)&Key-Pair-Id=(\w+)$`)
 
-// verify does what CloudFront documents that it does with a URL. It returns until when the URL is good.
+// verify checks a URL as CloudFront documents it, and returns when the URL expires.
 func verify(public crypto.PublicKey, u string, now time.Time) (time.Time, error) {
 	m := signedURL.FindStringSubmatch(u)
 	if m == nil {
@@ -78,7 +78,7 @@ func verify(public crypto.PublicKey, u string, now time.Time) (time.Time, error)
 		err = rsa.VerifyPKCS1v15(public, crypto.SHA1, hash[:], signature)
 	case *ecdsa.PublicKey:
 		if !ecdsa.VerifyASN1(public, hash[:], signature) {
-			err = errors.New("the signature does not match")
+			err = errors.New("wrong signature")
 		}
 	}
 	if err != nil {
@@ -91,9 +91,9 @@ func verify(public crypto.PublicKey, u string, now time.Time) (time.Time, error)
 	return time.Unix(seconds, 0), nil
 }
 
-// playCDN runs a proxy that has a bucket as its origin and, with a public key, lets in whoever has a signed URL. To the
-// bucket it presents itself by presigned URLs, as CloudFront does by its origin access control.
-func playCDN(t *testing.T, server *testenv.S3, bucket string, public crypto.PublicKey) *httptest.Server {
+// startCDN runs a proxy with a bucket as its origin. With a public key it only accepts signed URLs. It uses presigned URLs to
+// reach the bucket, as CloudFront uses origin access control.
+func startCDN(t *testing.T, server *testenv.S3, bucket string, public crypto.PublicKey) *httptest.Server {
 	t.Helper()
 	client := server.Client(t)
 	var cdn *httptest.Server
@@ -127,7 +127,7 @@ func fetch(t *testing.T, url string) (status int, body string) {
 	return resp.StatusCode, string(b)
 }
 
-func TestABlobIsFetchedThroughACDN(t *testing.T) {
+func TestFetchThroughCDN(t *testing.T) {
 	server := testenv.StartMinIO(t)
 	server.CreateBucket(t, "images")
 	store, err := minio.Open(minio.Config{
@@ -150,7 +150,7 @@ func TestABlobIsFetchedThroughACDN(t *testing.T) {
 				require.NoError(t, err)
 				cdnKey = &presign.CDNKey{ID: keyID, Private: private}
 			}
-			proxy := playCDN(t, server, "images", public)
+			proxy := startCDN(t, server, "images", public)
 			cdn := presign.NewCDN(parse(t, proxy.URL), "team a/mirror", cdnKey)
 			u := newURLs(store, presign.Config{Expiry: time.Hour, MinLeft: 10 * time.Minute, CDN: cdn}).get(t, key)
 			assert.True(t, strings.HasPrefix(u, proxy.URL+"/team%20a/mirror/public/blobs/a%3Ab%2Bc"), u)
@@ -169,7 +169,7 @@ func TestABlobIsFetchedThroughACDN(t *testing.T) {
 	}
 }
 
-func TestACDNsURLHasTheSameWindowsAsTheBuckets(t *testing.T) {
+func TestCDNURLsChangeInWindows(t *testing.T) {
 	for name, newKey := range map[string]func(testing.TB) (crypto.PublicKey, []byte){"RSA": newRSAKey, "ECDSA": newECKey} {
 		t.Run(name, func(t *testing.T) {
 			public, text := newKey(t)
@@ -184,12 +184,12 @@ func TestACDNsURLHasTheSameWindowsAsTheBuckets(t *testing.T) {
 			distinct := map[string]bool{}
 			for range 60 {
 				u := one.get(t, "a")
-				assert.Equal(t, u, other.get(t, "a"), "all replicas give the same")
+				assert.Equal(t, u, other.get(t, "a"), "another replica")
 				until, err := verify(public, u, clock.Now())
 				require.NoError(t, err)
 				assert.GreaterOrEqual(t, until.Sub(clock.Now()), 10*time.Minute)
 				distinct[u] = true
-				clock.Advance(5 * time.Minute) // 5 hours in all
+				clock.Advance(5 * time.Minute) // 5 hours in total
 			}
 			assert.InDelta(t, 6.5, len(distinct), 0.6)
 			assert.Equal(t, len(distinct), one.signatures(t))
@@ -198,14 +198,14 @@ func TestACDNsURLHasTheSameWindowsAsTheBuckets(t *testing.T) {
 	}
 }
 
-func TestKeysThatCloudFrontDoesNotTakeAreRefused(t *testing.T) {
+func TestParseCDNKeyRefusesUnsupportedKeys(t *testing.T) {
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	require.NoError(t, err)
 	for want, text := range map[string][]byte{
-		"not a private key in PEM": []byte("MIIEvQ"),
-		"P-384":                    inPKCS8(t, p384),
-		"PEM of a PUBLIC KEY":      pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte{1}}),
-		"asn1":                     pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte{1}}),
+		"no private key in PEM format": []byte("MIIEvQ"),
+		"P-384":                        inPKCS8(t, p384),
+		"PEM block is a PUBLIC KEY":    pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte{1}}),
+		"asn1":                         pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte{1}}),
 	} {
 		_, err := presign.ParseCDNKey(text)
 		assert.ErrorContains(t, err, want)

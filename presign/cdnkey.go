@@ -12,17 +12,17 @@ import (
 	"io"
 )
 
-// CDNKey is what CloudFront knows a signature by.
+// CDNKey is a key pair for CloudFront's signed URLs.
 type CDNKey struct {
 	ID      string
-	Private crypto.Signer // as ParseCDNKey returns it: with ECDSA others give each replica URLs of its own
+	Private crypto.Signer // from ParseCDNKey; other ECDSA signers give each replica different URLs
 }
 
-// ParseCDNKey reads a private key that CloudFront takes, RSA or ECDSA with P-256, in PEM.
+// ParseCDNKey parses a private key in PEM: RSA, or ECDSA with P-256, which CloudFront supports.
 func ParseCDNKey(text []byte) (crypto.Signer, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, errors.New("not a private key in PEM")
+		return nil, errors.New("no private key in PEM format found")
 	}
 	var key any
 	var err error
@@ -34,7 +34,7 @@ func ParseCDNKey(text []byte) (crypto.Signer, error) {
 	case "PRIVATE KEY":
 		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
 	default:
-		return nil, fmt.Errorf("PEM of a %s, not of a private key without a passphrase", block.Type)
+		return nil, fmt.Errorf("PEM block is a %s, want an unencrypted private key", block.Type)
 	}
 	if err != nil {
 		return nil, err
@@ -44,14 +44,14 @@ func ParseCDNKey(text []byte) (crypto.Signer, error) {
 		return key, nil
 	case *ecdsa.PrivateKey:
 		if key.Curve != elliptic.P256() {
-			return nil, fmt.Errorf("an ECDSA key with %s; CloudFront takes P-256", key.Params().Name)
+			return nil, fmt.Errorf("ECDSA key with %s is not supported by CloudFront, want P-256", key.Params().Name)
 		}
 		return repeatable{key}, nil
 	}
-	return nil, errors.New("neither an RSA nor an ECDSA key")
+	return nil, errors.New("unsupported key type, want RSA or ECDSA")
 }
 
-// repeatable signs the same with the same bytes (RFC 6979), so that all replicas have the same URL.
+// repeatable signs deterministically (RFC 6979), so that all replicas have the same URLs.
 type repeatable struct{ *ecdsa.PrivateKey }
 
 func (r repeatable) Sign(_ io.Reader, digest []byte, o crypto.SignerOpts) ([]byte, error) {

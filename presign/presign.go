@@ -1,8 +1,7 @@
-// Package presign gives out the URLs that clients fetch blobs from the bucket with, or from a CDN before it.
+// Package presign provides the URLs at which clients fetch blobs from the bucket, or from a CDN in front of it.
 //
-// Here lives when URLs are signed, how long they are good for and handed out, and how a CDN is signed for. Which blob,
-// and whether this client can follow, is decided by the caller; the signature for the bucket itself, and the endpoint
-// that clients reach it under, are the store's.
+// It decides when URLs are signed and how long they are reused, and it signs URLs of a CDN. The store signs URLs of the
+// bucket and knows its public endpoint. The caller decides which clients get URLs.
 package presign
 
 import (
@@ -18,38 +17,38 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 )
 
-// maxURLs bounds the URLs that are kept. One is 0.5 KB, or with the session token of temporary credentials up to 2 KB.
+// maxURLs limits the cache. A URL takes 0.5 KB, or up to 2 KB with the session token of temporary credentials.
 const maxURLs = 10_000
 
-// Config says how URLs are signed.
+// Config configures URLs.
 type Config struct {
-	// Expiry is how long a URL is good for from when it is signed, at most 7 days; MinLeft, less than that by a second or
-	// more, is what it has left of it when it is handed out last. URLs end earlier where credentials do.
+	// Expiry is how long a URL is valid from its signing time, at most 7 days. MinLeft is how long it is valid at least when a
+	// client gets it; it must be a second or more less than Expiry. URLs expire earlier if the credentials do.
 	Expiry, MinLeft time.Duration
-	CDN             *CDN                  // to be given URLs of instead of the bucket's; nil: none
+	CDN             *CDN                  // used instead of the bucket; nil: none
 	Now             func() time.Time      // nil: time.Now
 	Metrics         prometheus.Registerer // nil: none
 }
 
-// URLs gives out URLs for the objects of one store. It may be used concurrently.
+// URLs returns URLs for the objects of one store. It can be used concurrently.
 type URLs struct {
 	presigner  backend.Presigner
 	expiry     time.Duration
 	windows    windows
 	now        func() time.Time
-	kept       *otter.Cache[string, signed] // by key
+	cache      *otter.Cache[string, signed] // by key
 	flights    singleflight.Group
 	signatures prometheus.Counter
 }
 
-// signed is a URL, and when it may be handed out.
+// signed is a URL with the conditions for its use.
 type signed struct {
 	url          string
-	by           backend.Signer // it alone: with other credentials another URL is due
+	by           backend.Signer // other credentials need another URL
 	from, before int64          // in nanoseconds since 1970
 }
 
-// New returns nil where the store cannot presign and there is no CDN.
+// New returns the URLs of a store or its CDN. It returns nil if the store cannot presign and there is no CDN.
 func New(store backend.Store, c Config) *URLs {
 	presigner, ok := store.(backend.Presigner)
 	if c.CDN != nil {
@@ -66,36 +65,36 @@ func New(store backend.Store, c Config) *URLs {
 		expiry:    c.Expiry,
 		windows:   newWindows(c.Expiry, c.MinLeft),
 		now:       c.Now,
-		kept:      otter.Must(&otter.Options[string, signed]{MaximumSize: maxURLs}),
+		cache:     otter.Must(&otter.Options[string, signed]{MaximumSize: maxURLs}),
 		signatures: promauto.With(c.Metrics).NewCounter(prometheus.CounterOpts{
 			Name: "entrepot_presign_signatures_total", Help: "URLs signed for clients, rather than found in memory.",
 		}),
 	}
 }
 
-// Host is that of all URLs, without a port.
+// Host returns the host of all URLs, without a port.
 func (u *URLs) Host() string { return u.presigner.Host() }
 
-// Get returns a URL that answers GET for the object at key.
+// Get returns a URL for a GET of the object at key.
 func (u *URLs) Get(ctx context.Context, key string) (string, error) {
 	now := u.now()
 	signer, err := u.presigner.Signer(ctx, now)
 	if err != nil {
-		return "", fmt.Errorf("sign a URL for %s: %w", key, err)
+		return "", fmt.Errorf("presign %s: %w", key, err)
 	}
-	if s, ok := u.kept.GetIfPresent(key); ok && s.good(signer, now) {
+	if s, ok := u.cache.GetIfPresent(key); ok && s.good(signer, now) {
 		return s.url, nil
 	}
 	url, err, _ := u.flights.Do(key, func() (any, error) { return u.sign(signer, key, now) })
 	if err != nil {
-		return "", fmt.Errorf("sign a URL for %s: %w", key, err)
+		return "", fmt.Errorf("presign %s: %w", key, err)
 	}
 	return url.(string), nil
 }
 
 func (u *URLs) sign(signer backend.Signer, key string, now time.Time) (string, error) {
-	if s, ok := u.kept.GetIfPresent(key); ok && s.good(signer, now) {
-		return s.url, nil // of the flight before
+	if s, ok := u.cache.GetIfPresent(key); ok && s.good(signer, now) {
+		return s.url, nil // signed by the previous flight
 	}
 	begin, end := u.windows.at(key, now)
 	url, until, err := signer.PresignGet(key, begin, u.expiry)
@@ -107,9 +106,9 @@ func (u *URLs) sign(signer backend.Signer, key string, now time.Time) (string, e
 		end = until
 	}
 	if !now.Before(end) {
-		return "", fmt.Errorf("the credentials have expired at %s", until)
+		return "", fmt.Errorf("the credentials expired at %s", until)
 	}
-	u.kept.Set(key, signed{url, signer, begin.UnixNano(), end.UnixNano()})
+	u.cache.Set(key, signed{url, signer, begin.UnixNano(), end.UnixNano()})
 	return url, nil
 }
 

@@ -25,7 +25,7 @@ func untilOf(t *testing.T, signed string) time.Time {
 	return time.Unix(seconds, 0)
 }
 
-func TestAURLHandedOutHasMinLeftToLive(t *testing.T) {
+func TestURLsAreValidForMinLeft(t *testing.T) {
 	clock := testenv.NewClock()
 	urls := newURLs(newSigning(), presign.Config{Expiry: time.Hour, MinLeft: 10 * time.Minute, Now: clock.Now})
 	distinct := map[string]bool{}
@@ -35,24 +35,24 @@ func TestAURLHandedOutHasMinLeftToLive(t *testing.T) {
 		assert.GreaterOrEqual(t, left, 10*time.Minute)
 		assert.LessOrEqual(t, left, time.Hour)
 		distinct[u] = true
-		clock.Advance(37 * time.Second) // just below 6 windows in all: 6 of them, or parts of 7
+		clock.Advance(37 * time.Second) // just below 6 windows in total: 6 of them, or parts of 7
 	}
 	assert.InDelta(t, 6.5, len(distinct), 0.6)
-	assert.Equal(t, len(distinct), urls.signatures(t), "each URL was signed once")
+	assert.Equal(t, len(distinct), urls.signatures(t), "one signature per URL")
 }
 
-func TestReplicasGiveTheSameURLWithinAWindow(t *testing.T) {
+func TestReplicasShareURLsWithinWindow(t *testing.T) {
 	clock := testenv.NewClock()
 	c := presign.Config{Expiry: time.Hour, MinLeft: 10 * time.Minute, Now: clock.Now}
 	distinct := map[string]bool{}
 	for range 200 {
-		distinct[newURLs(newSigning(), c).get(t, "blob")] = true // each asked once, at a moment of its own
-		clock.Advance(90 * time.Second)                          // 5 hours in all, which is 6 windows, or parts of 7
+		distinct[newURLs(newSigning(), c).get(t, "blob")] = true // a new replica each time
+		clock.Advance(90 * time.Second)                          // 5 hours in total: 6 windows, or parts of 7
 	}
 	assert.InDelta(t, 6.5, len(distinct), 0.6)
 }
 
-func TestManyWhoAskAtOnceTakeOneSignature(t *testing.T) {
+func TestConcurrentRequestsShareSignature(t *testing.T) {
 	urls := newURLs(newSigning(), presign.Config{Expiry: time.Hour})
 	var all sync.WaitGroup
 	for range 100 {
@@ -62,7 +62,7 @@ func TestManyWhoAskAtOnceTakeOneSignature(t *testing.T) {
 	assert.Equal(t, 1, urls.signatures(t))
 }
 
-func TestOtherCredentialsAreAnotherURL(t *testing.T) {
+func TestNewCredentialsGiveNewURL(t *testing.T) {
 	store := &signing{by: &signer{credentials: "one"}}
 	urls := newURLs(store, presign.Config{Expiry: time.Hour})
 	one := urls.get(t, "blob")
@@ -73,17 +73,17 @@ func TestOtherCredentialsAreAnotherURL(t *testing.T) {
 	assert.Equal(t, 2, urls.signatures(t))
 }
 
-func TestAURLThatHasEndedIsNotHandedOut(t *testing.T) {
+func TestExpiredURLIsNotReturned(t *testing.T) {
 	clock := testenv.NewClock()
 	store := &signing{by: &signer{expires: clock.Now().Add(20 * time.Minute)}}
 	urls := newURLs(store, presign.Config{Expiry: time.Hour, MinLeft: 30 * time.Minute, Now: clock.Now})
-	assert.Equal(t, store.by.expires.Unix(), untilOf(t, urls.get(t, "blob")).Unix(), "it ends with its credentials")
+	assert.Equal(t, store.by.expires.Unix(), untilOf(t, urls.get(t, "blob")).Unix(), "expires with its credentials")
 	clock.Advance(20 * time.Minute)
 	_, err := urls.Get(t.Context(), "blob")
 	assert.ErrorContains(t, err, "expired")
 }
 
-func TestAClockThatGoesBackGivesNoURLOfTheFuture(t *testing.T) {
+func TestNoFutureURLAfterClockIsSetBack(t *testing.T) {
 	clock := testenv.NewClock()
 	urls := newURLs(newSigning(), presign.Config{Expiry: time.Hour, Now: clock.Now})
 	later := urls.get(t, "blob")
@@ -91,7 +91,7 @@ func TestAClockThatGoesBackGivesNoURLOfTheFuture(t *testing.T) {
 	assert.True(t, untilOf(t, urls.get(t, "blob")).Before(untilOf(t, later)))
 }
 
-func TestTheURLsKeptAreBounded(t *testing.T) {
+func TestCacheIsBounded(t *testing.T) {
 	urls := newURLs(newSigning(), presign.Config{Expiry: time.Hour})
 	for i := range 50_000 {
 		urls.get(t, fmt.Sprint(i))
@@ -100,16 +100,16 @@ func TestTheURLsKeptAreBounded(t *testing.T) {
 	for i := range 50_000 {
 		urls.get(t, fmt.Sprint(i))
 	}
-	assert.Greater(t, urls.signatures(t)-before, 35_000, "most are not kept")
+	assert.Greater(t, urls.signatures(t)-before, 35_000, "most are not cached")
 }
 
-func TestAStoreThatCannotPresignHasNoURLs(t *testing.T) {
+func TestNoURLsIfStoreCannotPresign(t *testing.T) {
 	store, err := fs.Open(t.TempDir())
 	require.NoError(t, err)
 	assert.Nil(t, presign.New(store, presign.Config{Expiry: time.Hour}))
 }
 
-func TestAHitAllocatesNothing(t *testing.T) {
+func TestGetFromCacheAllocatesNothing(t *testing.T) {
 	urls := newURLs(newSigning(), presign.Config{Expiry: time.Hour, MinLeft: 10 * time.Minute})
 	urls.get(t, "blob")
 	ctx := t.Context()

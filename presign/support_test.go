@@ -25,7 +25,7 @@ func parse(t testing.TB, text string) *url.URL {
 	return u
 }
 
-// counted is URLs, with what they say of their signatures.
+// counted is URLs with the registry that counts their signatures.
 type counted struct {
 	*presign.URLs
 	registry *prometheus.Registry
@@ -53,7 +53,7 @@ func (c counted) signatures(t *testing.T) int {
 	return int(families[0].GetMetric()[0].GetCounter().GetValue())
 }
 
-// signing is a store that signs by writing down what it was asked for.
+// signing is a store whose URLs contain the arguments of PresignGet.
 type signing struct {
 	backend.Store
 	by *signer
@@ -61,7 +61,7 @@ type signing struct {
 
 func newSigning() *signing { return &signing{by: &signer{}} }
 
-// signer has credentials that expire; zero: never.
+// signer has credentials that expire at expires, if that is set.
 type signer struct {
 	credentials string
 	expires     time.Time

@@ -23,12 +23,12 @@ import (
 	"github.com/entrepot-io/entrepot/presign"
 )
 
-// role is a source of temporary credentials for both libraries: it gives what MinIO has issued last.
+// role is a source of temporary credentials for both SDKs: the last ones that MinIO issued.
 type role struct {
 	issued atomic.Pointer[credentials.Value]
 }
 
-var errNoAnswer = errors.New("the token service does not answer")
+var errUnavailable = errors.New("token service unavailable")
 
 func (r *role) Retrieve() (credentials.Value, error) { return r.RetrieveWithCredContext(nil) }
 
@@ -36,7 +36,7 @@ func (r *role) RetrieveWithCredContext(*credentials.CredContext) (credentials.Va
 	if v := r.issued.Load(); v != nil {
 		return *v, nil
 	}
-	return credentials.Value{}, errNoAnswer
+	return credentials.Value{}, errUnavailable
 }
 
 func (r *role) IsExpired() bool { return false }
@@ -49,7 +49,7 @@ func (r *role) toAWS(context.Context) (aws.Credentials, error) {
 	}, err
 }
 
-// timesOf is from when and until when a presigned URL is good, as it says itself.
+// timesOf returns the times between which a presigned URL is valid.
 func timesOf(t *testing.T, signed string) (begin, end time.Time) {
 	t.Helper()
 	u, err := url.Parse(signed)
@@ -61,7 +61,7 @@ func timesOf(t *testing.T, signed string) (begin, end time.Time) {
 	return at, at.Add(time.Duration(seconds) * time.Second)
 }
 
-// inNewWindow returns a key whose window began not long ago, so that it is not another one that makes for another URL.
+// inNewWindow returns a key whose window began recently, so that the test stays within it.
 func inNewWindow(t *testing.T, store backend.Store) string {
 	t.Helper()
 	urls := newURLs(store, config)
@@ -75,7 +75,7 @@ func inNewWindow(t *testing.T, store backend.Store) string {
 
 var config = presign.Config{Expiry: time.Hour, MinLeft: 10 * time.Minute}
 
-func TestAURLEndsWithTheCredentialsItWasSignedWith(t *testing.T) {
+func TestURLsExpireWithTemporaryCredentials(t *testing.T) {
 	server := testenv.StartMinIO(t)
 	server.CreateBucket(t, "images")
 	stores := map[string]func(*role) (backend.Store, error){
@@ -133,7 +133,7 @@ func TestAURLEndsWithTheCredentialsItWasSignedWith(t *testing.T) {
 			assert.Equal(t, one, urls.get(t, key))
 			assert.Equal(t, 1, urls.signatures(t))
 
-			// While there is more than enough left they are renewed with nobody waiting.
+			// Credentials that are valid for long enough are renewed in the background.
 			second := issue()
 			clock.Advance(4*time.Minute + 10*time.Second)
 			assert.Equal(t, one, urls.get(t, key))
@@ -141,23 +141,23 @@ func TestAURLEndsWithTheCredentialsItWasSignedWith(t *testing.T) {
 			two := urls.get(t, key)
 			works(two)
 			ends(two, second)
-			works(one) // a client that has it goes on
+			works(one) // a client may still use it
 			assert.Equal(t, 2, urls.signatures(t))
 
-			// With too little left they are waited for.
+			// Callers wait for the renewal of others.
 			third := issue()
 			clock.Advance(6 * time.Minute)
 			three := urls.get(t, key)
 			works(three)
 			ends(three, third)
 
-			// Where none are to be had, those that there are serve, and not beyond their end.
+			// If the renewal fails, the old ones serve until they expire.
 			role.issued.Store(nil)
 			clock.Advance(third.Expiration.Sub(clock.Now()) - 5*time.Second)
 			assert.Equal(t, three, urls.get(t, key))
 			clock.Advance(10 * time.Second)
 			_, err = urls.Get(t.Context(), key)
-			assert.ErrorIs(t, err, errNoAnswer)
+			assert.ErrorIs(t, err, errUnavailable)
 		})
 	}
 }

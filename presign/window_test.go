@@ -10,7 +10,7 @@ import (
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-func TestAWindowIsAsLongAsAURLMayBeHandedOut(t *testing.T) {
+func TestLengthOfWindows(t *testing.T) {
 	for want, w := range map[time.Duration]windows{
 		50 * time.Minute: newWindows(time.Hour, 10*time.Minute),
 		time.Hour:        newWindows(time.Hour, 0),
@@ -22,7 +22,7 @@ func TestAWindowIsAsLongAsAURLMayBeHandedOut(t *testing.T) {
 	}
 }
 
-func TestWindowsFollowEachOther(t *testing.T) {
+func TestWindowsAreContiguous(t *testing.T) {
 	w := newWindows(time.Hour, 10*time.Minute)
 	for _, near := range []time.Time{noon, time.Unix(0, 0), time.Unix(-100_000, 0)} {
 		begin, end := w.at("key", near)
@@ -35,9 +35,9 @@ func TestWindowsFollowEachOther(t *testing.T) {
 	}
 }
 
-func TestKeysHaveWindowsOfTheirOwn(t *testing.T) {
+func TestWindowsDifferByKey(t *testing.T) {
 	w := newWindows(time.Hour, 10*time.Minute)
-	inEach := map[int]int{} // ten minutes of the window: windows that begin in them
+	inEach := map[int]int{} // windows that begin in each ten minutes
 	for i := range 10_000 {
 		begin, _ := w.at(fmt.Sprintf("public/blobs/sha256/%064x", i), noon)
 		inEach[int(noon.Sub(begin)/(10*time.Minute))]++

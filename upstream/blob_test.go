@@ -1,7 +1,6 @@
 package upstream_test
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"sync"
@@ -106,47 +105,41 @@ func TestAnUpstreamMayIgnoreOrMistakeARange(t *testing.T) {
 	}
 }
 
-func TestAnUpstreamHasNoMoreDownloadsThanItMay(t *testing.T) {
+func TestALinkIsTheUpstreamsOwn(t *testing.T) {
+	reg := upstreamtest.Start(t, upstreamtest.Options{})
+	r := connect(t, nil, reg.URL())
+	name, downloads := r.Blob(repository(t, "app"), digest.FromString("x")).Link()
+	assert.Equal(t, r.Name(), name)
+	assert.Equal(t, 32, downloads)
+}
+
+func TestSizesThatNoBlobHasAreRefused(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	d := reg.Blob("library/app", upstreamtest.Random(1, 1000))
-	r := connect(t, nil, reg.URL())
-	blob := r.Blob(repository(t, "app"), d)
-	var parts []*upstream.Part
-	for range 32 {
-		assert.False(t, blob.Busy())
-		part, err := blob.Open(t.Context(), 0, 0)
-		require.NoError(t, err)
-		parts = append(parts, part)
-	}
-	assert.True(t, blob.Busy())
-	assert.False(t, blob.Reserve(1))
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	_, err := blob.Open(ctx, 0, 0)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		part, err := blob.Open(t.Context(), 0, 0)
-		if assert.NoError(t, err) {
+	blob := connect(t, nil, reg.URL()).Blob(repository(t, "app"), d)
+	open := func() error {
+		part, err := blob.Open(t.Context(), 0, 100)
+		if err == nil {
 			part.Body.Close()
 		}
-	})
-	for _, part := range parts {
-		part.Body.Close()
-		part.Body.Close() // twice is once
+		return err
 	}
-	wg.Wait()
-	assert.False(t, blob.Busy())
-	assert.False(t, blob.Reserve(33))
-	require.True(t, blob.Reserve(32))
-	assert.True(t, blob.Busy())
-	for range 32 {
-		part, err := blob.Open(t.Context(), 0, 0)
-		require.NoError(t, err)
-		part.Body.Close()
+	size := func() error {
+		_, err := blob.Size(t.Context())
+		return err
 	}
-	assert.False(t, blob.Busy())
+	for _, claim := range []string{"4611686018427387904", "9223372036854775807", "40000000000000", "5497558138881"} {
+		reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.BlobGet, Header: http.Header{"Content-Range": {"bytes 0-99/" + claim}}})
+		err := open()
+		require.ErrorIs(t, err, upstream.ErrBadContent, claim)
+		assert.ErrorContains(t, err, "5 TiB")
+		reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.BlobGet, IgnoreRange: true, Header: http.Header{"Content-Length": {claim}}})
+		assert.ErrorIs(t, open(), upstream.ErrBadContent, claim)
+		reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.BlobGet, Header: http.Header{"Content-Range": {"bytes 0-0/" + claim}}})
+		assert.ErrorIs(t, size(), upstream.ErrBadContent, claim)
+	}
+	reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.BlobGet, Header: http.Header{"Content-Range": {"bytes 0-99/5497558138880"}}})
+	assert.NoError(t, open(), "the largest that there may be")
 }
 
 func TestABodyThatCrawlsIsGivenUp(t *testing.T) {

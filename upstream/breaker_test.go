@@ -18,7 +18,7 @@ const origin = "origin.example"
 // alone are the endpoints of an upstream that has one.
 var alone = []string{origin}
 
-func TestAnEndpointThatFailsRepeatedlyIsLeftAlone(t *testing.T) {
+func TestFailingEndpointBecomesUnavailable(t *testing.T) {
 	for name, failing := range map[string]struct {
 		behaviour
 		status int
@@ -35,7 +35,7 @@ func TestAnEndpointThatFailsRepeatedlyIsLeftAlone(t *testing.T) {
 					require.NoError(t, c.Trouble())
 					assert.Zero(t, failure(t, c.get()).RetryAfter, "it was asked")
 				}
-				assert.Equal(t, upstream.StateOpen, c.state(0))
+				assert.Equal(t, upstream.StateUnavailable, c.state(0))
 				asked := n.count(origin)
 				if failing.status != 0 {
 					assert.Equal(t, 5, asked)
@@ -44,7 +44,7 @@ func TestAnEndpointThatFailsRepeatedlyIsLeftAlone(t *testing.T) {
 					held := failure(t, ask())
 					assert.Equal(t, failing.status, held.Status)
 					assert.Equal(t, 5*time.Second, held.RetryAfter)
-					assert.ErrorContains(t, held, "asked again in 5s")
+					assert.ErrorContains(t, held, "requests resume in 5s")
 				}
 				assert.Zero(t, n.count(origin))
 				assert.Contains(t, c.Status()[0].Reason, "docker.io")
@@ -53,7 +53,7 @@ func TestAnEndpointThatFailsRepeatedlyIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestAnAnswerInBetweenIsNoRepeatedFailure(t *testing.T) {
+func TestResponseResetsFailureCount(t *testing.T) {
 	for _, status := range []int{200, 401, 403, 404, 405} {
 		bubble(t, alone, func(t *testing.T, n *network, c client) {
 			for range 4 {
@@ -64,7 +64,7 @@ func TestAnAnswerInBetweenIsNoRepeatedFailure(t *testing.T) {
 				n.set(origin, answers(status))
 				_ = c.get() // whatever it says
 			}
-			assert.Equal(t, upstream.StateWell, c.state(0))
+			assert.Equal(t, upstream.StateHealthy, c.state(0))
 			assert.Equal(t, 20, n.count(origin))
 		})
 	}
@@ -77,11 +77,11 @@ func open(t *testing.T, n *network, c client) {
 	for range 5 {
 		require.Error(t, c.get())
 	}
-	require.Equal(t, upstream.StateOpen, c.state(0))
+	require.Equal(t, upstream.StateUnavailable, c.state(0))
 	n.count(origin)
 }
 
-func TestOneProbeAtATimeFindsAnEndpointBack(t *testing.T) {
+func TestOneProbeAtATime(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		open(t, n, c)
 		n.set(origin, after(time.Second, answers(200)))
@@ -106,7 +106,7 @@ func TestOneProbeAtATimeFindsAnEndpointBack(t *testing.T) {
 		for range 3 {
 			require.NoError(t, <-probed)
 		}
-		assert.Equal(t, upstream.EndpointStatus{URL: "https://" + origin, State: upstream.StateWell}, c.Status()[0])
+		assert.Equal(t, upstream.EndpointStatus{URL: "https://" + origin, State: upstream.StateHealthy}, c.Status()[0])
 	})
 }
 
@@ -134,7 +134,7 @@ func TestPausesGrowWhileProbesFail(t *testing.T) {
 	})
 }
 
-func TestAProbeWhoseCallerLeavesLetsTheNextOneProbe(t *testing.T) {
+func TestAbandonedProbeLetsNextOneGo(t *testing.T) {
 	for name, leave := range map[string]func(context.Context) (context.Context, context.CancelFunc){
 		"cancelled": context.WithCancel,
 		"impatiently": func(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -162,13 +162,13 @@ func TestAProbeWhoseCallerLeavesLetsTheNextOneProbe(t *testing.T) {
 	}
 }
 
-func TestCallersWhoLeaveAreNoFailures(t *testing.T) {
+func TestLeavingCallersAreNoFailures(t *testing.T) {
 	for name, test := range map[string]struct {
 		stays time.Duration
 		state string
 	}{
-		"soon":             {2 * time.Second, upstream.StateWell},
-		"after the budget": {4 * time.Second, upstream.StateLate},
+		"soon":             {2 * time.Second, upstream.StateHealthy},
+		"after the budget": {4 * time.Second, upstream.StateSlow},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, alone, func(t *testing.T, n *network, c client) {
@@ -185,7 +185,7 @@ func TestCallersWhoLeaveAreNoFailures(t *testing.T) {
 	}
 }
 
-func TestAnEndpointIsLeftAloneForAsLongAsA429Asks(t *testing.T) {
+func TestRetryAfterOf429IsObeyed(t *testing.T) {
 	for _, test := range []struct {
 		header string
 		pauses []time.Duration
@@ -215,7 +215,7 @@ func TestAnEndpointIsLeftAloneForAsLongAsA429Asks(t *testing.T) {
 }
 
 // Requests that were under way when the first 429 came tell nothing new.
-func TestManyRefusalsAtOnceAreOne(t *testing.T) {
+func TestConcurrent429sCountOnce(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		n.set(origin, answers(200))
 		require.NoError(t, c.get()) // which has learned what the endpoint wants
@@ -231,7 +231,7 @@ func TestManyRefusalsAtOnceAreOne(t *testing.T) {
 	})
 }
 
-func TestALaterRefusalDoesNotCutAPauseShort(t *testing.T) {
+func TestLater429KeepsLongerPause(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		n.set(origin, answers(200))
 		require.NoError(t, c.get())
@@ -246,7 +246,7 @@ func TestALaterRefusalDoesNotCutAPauseShort(t *testing.T) {
 	})
 }
 
-func TestAProbeAfterA429MayFailInAnotherWay(t *testing.T) {
+func TestProbeAfter429FailsDifferently(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		n.set(origin, answers(429, "Retry-After: 7"))
 		require.Error(t, c.get())
@@ -258,21 +258,21 @@ func TestAProbeAfterA429MayFailInAnotherWay(t *testing.T) {
 	})
 }
 
-func TestA429OfATokenServiceIsTheEndpoints(t *testing.T) {
+func TestTokenService429CountsForEndpoint(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		n.set(origin, answers(401, `WWW-Authenticate: Bearer realm="https://auth.example/token"`))
 		n.set("auth.example", answers(429))
 		require.Equal(t, 429, failure(t, c.get()).Status)
-		assert.Equal(t, upstream.StateOpen, c.state(0))
+		assert.Equal(t, upstream.StateUnavailable, c.state(0))
 	})
 }
 
-func TestAUsedUpPullQuotaHoldsBackOnlyWhatCounts(t *testing.T) {
+func TestUsedUpQuotaHoldsBackOnlyPulls(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		usedUp := answers(429, "Retry-After: 600", "RateLimit-Limit: 100;w=21600", "RateLimit-Remaining: 0;w=21600")
 		n.set(origin, on(http.MethodGet, "manifests", usedUp, answers(200)))
 		require.Equal(t, 429, failure(t, c.get()).Status)
-		assert.Equal(t, upstream.StateWell, c.state(0))
+		assert.Equal(t, upstream.StateHealthy, c.state(0))
 		assert.NoError(t, c.Trouble())
 		assert.Equal(t, 10*time.Minute, time.Until(c.Status()[0].Until))
 		require.NoError(t, c.head())
@@ -291,7 +291,7 @@ func TestAUsedUpPullQuotaHoldsBackOnlyWhatCounts(t *testing.T) {
 	})
 }
 
-func TestALimitOnBlobsIsNoPullQuota(t *testing.T) {
+func TestBlobLimitIsNoPullQuota(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		n.set(origin, answers(429, "RateLimit-Limit: 100", "RateLimit-Remaining: 0"))
 		require.Error(t, c.blob())
@@ -300,7 +300,7 @@ func TestALimitOnBlobsIsNoPullQuota(t *testing.T) {
 	})
 }
 
-func TestTheStorageOfAnEndpointIsNotHeldAgainstIt(t *testing.T) {
+func TestStorageFailureSparesEndpoint(t *testing.T) {
 	for name, behaviour := range map[string]behaviour{
 		"429":           answers(429, "Retry-After: 60"),
 		"503":           answers(503),
@@ -316,19 +316,19 @@ func TestTheStorageOfAnEndpointIsNotHeldAgainstIt(t *testing.T) {
 					_ = c.blob() // however that ends
 				}
 				assert.Equal(t, 7, n.count(origin))
-				assert.Equal(t, upstream.EndpointStatus{URL: "https://" + origin, State: upstream.StateWell}, c.Status()[0])
+				assert.Equal(t, upstream.EndpointStatus{URL: "https://" + origin, State: upstream.StateHealthy}, c.Status()[0])
 			})
 		})
 	}
 }
 
-func TestARedirectThatIsNotFollowedIsAnAnswer(t *testing.T) {
+func TestRejectedRedirectCountsAsResponse(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		n.set(origin, answers(307, "Location: http://cdn.example/blob"))
 		for range 7 {
 			require.ErrorContains(t, c.blob(), "not following")
 		}
-		assert.Equal(t, upstream.StateWell, c.state(0))
+		assert.Equal(t, upstream.StateHealthy, c.state(0))
 	})
 }
 

@@ -17,7 +17,7 @@ const nearby = "mirror.example"
 // both are the endpoints of an upstream that has a mirror.
 var both = []string{nearby, origin}
 
-func TestTheNextEndpointTakesOverFromOneThatHangsAndGivesBack(t *testing.T) {
+func TestNextEndpointReplacesHangingOne(t *testing.T) {
 	for name, ask := range map[string]func(client) error{"HEAD": client.head, "GET": client.get, "blob": client.blob} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, both, func(t *testing.T, n *network, c client) {
@@ -36,7 +36,7 @@ func TestTheNextEndpointTakesOverFromOneThatHangsAndGivesBack(t *testing.T) {
 				}
 				assert.Equal(t, 3*time.Second, time.Since(began), "it is demoted")
 				assert.Equal(t, 1, n.count(nearby))
-				assert.Equal(t, []string{"late", "well"}, []string{c.state(0), c.state(1)})
+				assert.Equal(t, []string{"slow", "healthy"}, []string{c.state(0), c.state(1)})
 				assert.NoError(t, c.Trouble(), "there is another")
 
 				time.Sleep(5 * time.Second)
@@ -56,13 +56,13 @@ func TestTheNextEndpointTakesOverFromOneThatHangsAndGivesBack(t *testing.T) {
 				require.NoError(t, ask(c))
 				assert.Equal(t, 2, n.count(nearby))
 				assert.Zero(t, n.count(origin))
-				assert.Equal(t, "well", c.state(0))
+				assert.Equal(t, "healthy", c.state(0))
 			})
 		})
 	}
 }
 
-func TestTheNextEndpointTakesOverFromOneThatFailsAndGivesBack(t *testing.T) {
+func TestNextEndpointReplacesFailingOne(t *testing.T) {
 	bubble(t, both, func(t *testing.T, n *network, c client) {
 		n.set(nearby, refusesConnections)
 		n.set(origin, answers(200))
@@ -70,7 +70,7 @@ func TestTheNextEndpointTakesOverFromOneThatFailsAndGivesBack(t *testing.T) {
 			require.NoError(t, c.get())
 		}
 		assert.LessOrEqual(t, n.count(nearby), 5)
-		assert.Equal(t, []string{"open", "well"}, []string{c.state(0), c.state(1)})
+		assert.Equal(t, []string{"unavailable", "healthy"}, []string{c.state(0), c.state(1)})
 		assert.NoError(t, c.Trouble())
 		n.set(nearby, answers(200))
 		time.Sleep(5 * time.Second)
@@ -80,7 +80,7 @@ func TestTheNextEndpointTakesOverFromOneThatFailsAndGivesBack(t *testing.T) {
 	})
 }
 
-func TestAnAnswerThatComesWhenItIsGivenUpIsWholeOrNone(t *testing.T) {
+func TestResponseAtTheBudgetIsWholeOrNone(t *testing.T) {
 	bubble(t, both, func(t *testing.T, n *network, c client) {
 		n.set(nearby, answers(200))
 		n.set(origin, answers(200))
@@ -93,7 +93,7 @@ func TestAnAnswerThatComesWhenItIsGivenUpIsWholeOrNone(t *testing.T) {
 	})
 }
 
-func TestTheLastEndpointIsGivenTime(t *testing.T) {
+func TestLastEndpointGetsMoreTime(t *testing.T) {
 	bubble(t, both, func(t *testing.T, n *network, c client) {
 		n.set(nearby, answers(404))
 		n.set(origin, after(8*time.Second, answers(200)))
@@ -107,7 +107,7 @@ func TestTheLastEndpointIsGivenTime(t *testing.T) {
 	})
 }
 
-func TestOnlyTheOriginSaysWhatDoesNotExist(t *testing.T) {
+func TestOnlyOriginDecidesNotFound(t *testing.T) {
 	for name, test := range map[string]struct {
 		mirror, origin behaviour
 		status         int
@@ -130,14 +130,14 @@ func TestOnlyTheOriginSaysWhatDoesNotExist(t *testing.T) {
 				n.set(origin, test.origin)
 				for range 12 { // asked, late, or left alone
 					assert.Equal(t, test.status, failure(t, c.get()).Status)
-					assert.Equal(t, test.status, failure(t, c.head()).Status)
+					assert.Equal(t, test.status, failure(t, c.revalidate()).Status)
 				}
 			})
 		})
 	}
 }
 
-func TestACallerWhoRunsOutOfTimeIsNotToldThatThereIsNoSuchThing(t *testing.T) {
+func TestTimeoutIsNotReportedAsNotFound(t *testing.T) {
 	bubble(t, both, func(t *testing.T, n *network, c client) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -148,11 +148,11 @@ func TestACallerWhoRunsOutOfTimeIsNotToldThatThereIsNoSuchThing(t *testing.T) {
 		n.set(origin, answers(200))
 		_, err := c.GetManifest(ctx, repository(t, "app"), tag(t, "1"))
 		assert.Zero(t, failure(t, err).Status)
-		assert.Equal(t, upstream.StateWell, c.state(0))
+		assert.Equal(t, upstream.StateHealthy, c.state(0))
 	})
 }
 
-func TestWhereAllEndpointsAreLeftAloneTheOriginsFailureIsTold(t *testing.T) {
+func TestOriginFailureReportedIfAllUnavailable(t *testing.T) {
 	bubble(t, both, func(t *testing.T, n *network, c client) {
 		n.set(nearby, answers(500))
 		n.set(origin, answers(429, "Retry-After: 9"))

@@ -2,28 +2,32 @@ package upstream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"strconv"
+	"net/url"
 	"strings"
 	"time"
+
+	"github.com/entrepot-io/entrepot/bounded"
 )
 
-// Error is an answer of an upstream that is not the content asked for, or no answer at all.
+// Error is an upstream's response other than the requested content, or the failure to get one.
 type Error struct {
 	Registry   string        // the upstream's name, such as docker.io
-	Endpoint   string        // the URL of the endpoint that was asked
-	Status     int           // HTTP status; 0: there was no answer
-	Code       string        // OCI error code, where the upstream gave one
-	Message    string        // the upstream's words
-	RetryAfter time.Duration // from Retry-After, or when the endpoint is asked again that is left alone now; 0: none
-	Err        error         // why there was no answer, or none that could be used
+	Endpoint   string        // the URL of the endpoint
+	Status     int           // HTTP status; 0 if there was no response
+	Code       string        // OCI error code, if any; printable, at most 100 bytes
+	Message    string        // from the upstream; printable, at most 500 bytes
+	RetryAfter time.Duration // from Retry-After, or until held-back requests resume; 0 if unknown
+	Err        error         // why there was no usable response
 
-	held bool // nothing was asked: this is what came when it last was
+	held bool // the request was held back; this is the last failure
+	// answered is set if the endpoint or its token service responded, even if there is no status.
+	answered bool
+	// unreached is set if no connection to the endpoint was possible.
+	unreached bool
 }
 
 func (e *Error) Error() string {
@@ -35,7 +39,7 @@ func (e *Error) Error() string {
 		what = http.StatusText(e.Status)
 	}
 	if e.held {
-		what += fmt.Sprintf(" (it is asked again in %s)", e.RetryAfter.Round(time.Second))
+		what += fmt.Sprintf(" (requests resume in %s)", e.RetryAfter.Round(time.Second))
 	}
 	if e.Status != 0 {
 		return fmt.Sprintf("upstream %s (%s) answered %d: %s", e.Registry, e.Endpoint, e.Status, what)
@@ -45,52 +49,106 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// NotFound tells whether the upstream says that it has no such thing.
+// NotFound reports whether the upstream does not have the content.
 func (e *Error) NotFound() bool { return e.Status == http.StatusNotFound }
 
-// Denied tells whether the upstream will not let us have it. Docker Hub says so of repositories that do not exist.
+// Denied reports whether the upstream denies access, as Docker Hub does for repositories that do not exist.
 func (e *Error) Denied() bool {
 	return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
 }
 
-// Timeout tells whether the upstream did not answer in time.
+// Timeout reports whether the upstream did not respond in time, or its response stalled.
 func (e *Error) Timeout() bool {
 	var timeout net.Error
-	return errors.Is(e.Err, context.DeadlineExceeded) || (errors.As(e.Err, &timeout) && timeout.Timeout())
+	return errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, errIdle) || errors.Is(e.Err, errSlow) || (errors.As(e.Err, &timeout) && timeout.Timeout())
 }
 
-// maxErrorBody bounds in bytes what is read of an error's body.
+// maxCode limits an error code in bytes.
+const maxCode = 100
+
+// maxErrorBody limits in bytes how much of an error's body is read.
 const maxErrorBody = 64 << 10
 
-// answerError makes an Error of a response that is not what was asked for, and closes its body.
+// answerError returns the Error for an unexpected response, and closes its body.
 func answerError(resp *http.Response) *Error {
 	defer resp.Body.Close()
 	e := &Error{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header)}
-	var body struct {
-		Errors []struct{ Code, Message string }
+	// An unreadable body adds nothing to the status.
+	body, err := bounded.Unlimited().Read(context.Background(), resp.Body, -1, maxErrorBody) // never waits for memory
+	if err != nil {
+		return e
 	}
-	// A body that cannot be read or is no JSON says nothing more than the status does.
-	if data, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)); err == nil {
-		if json.Unmarshal(data, &body) == nil && len(body.Errors) > 0 {
-			e.Code, e.Message = body.Errors[0].Code, body.Errors[0].Message
+	document, err := bounded.Parse(body)
+	if err != nil {
+		return e
+	}
+	_ = document.Fields(func(name string, value bounded.JSON) error {
+		if name != "errors" {
+			return nil
 		}
+		return value.Elements(func(first bounded.JSON) error {
+			e.Code, e.Message = words(first)
+			return bounded.ErrEnough
+		})
+	})
+	return e
+}
+
+// words returns the code and the message of an upstream's error.
+func words(object bounded.JSON) (code, message string) {
+	_ = object.Fields(func(name string, value bounded.JSON) error { // fails if it is not an object, which then has neither
+		switch text, _ := value.Text(maxErrorBody); strings.ToLower(name) {
+		case "code":
+			code = strings.Clone(printable(text, maxCode)) // a substring would keep the whole body in memory
+		case "message":
+			message = strings.Clone(printable(text, maxWords))
+		}
+		return nil
+	})
+	return code, message
+}
+
+// noAnswerError returns the Error for the failure to get a response. If a token service refused, its status counts as the
+// upstream's.
+func noAnswerError(err error) *Error {
+	// url.Error repeats the URL, which may be a signed one.
+	if wrapped := new(url.Error); errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	// The context that package net adds is redundant.
+	if forbidden := new(forbiddenError); errors.As(err, &forbidden) {
+		err = forbidden
+	}
+	e := &Error{Err: brief(err), answered: isAnswer(err), unreached: isUnreached(err)}
+	if refused := new(tokenRefusal); errors.As(err, &refused) {
+		e.Status, e.RetryAfter = refused.upstreamStatus(), refused.retryAfter
 	}
 	return e
 }
 
-// retryAfter reads the header in both its forms, RFC 9110 section 10.2.3.
-func retryAfter(h http.Header) time.Duration {
-	v := strings.TrimSpace(h.Get("Retry-After"))
-	if seconds, err := strconv.Atoi(v); err == nil {
-		return max(0, time.Duration(seconds)*time.Second)
-	}
-	at, err := http.ParseTime(v)
-	if err != nil {
-		return 0
-	}
-	now, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		return 0
-	}
-	return max(0, at.Sub(now))
+// unusableError is the reason not to use a response.
+type unusableError struct{ text string }
+
+func (e *unusableError) Error() string { return e.text }
+
+func unusable(format string, args ...any) error { return &unusableError{fmt.Sprintf(format, args...)} }
+
+// isAnswer reports whether an error is about a response and not about the lack of one.
+func isAnswer(err error) bool {
+	var (
+		useless   *unusableError
+		forbidden *forbiddenError
+		refused   *tokenRefusal
+	)
+	return errors.As(err, &useless) || errors.As(err, &forbidden) || errors.As(err, &refused) || errors.Is(err, ErrBadContent)
+}
+
+// isUnreached reports whether an error is about connecting and not about the request.
+func isUnreached(err error) bool {
+	var (
+		dial *net.OpError
+		ping *pingError
+		name *net.DNSError
+	)
+	return errors.As(err, &ping) || errors.As(err, &name) || errors.As(err, &dial) && dial.Op == "dial"
 }

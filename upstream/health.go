@@ -7,82 +7,112 @@ import (
 	"time"
 )
 
-// maxFailures is how many an endpoint may have in a row before it is left alone.
+// maxFailures is the number of failures in a row that close a breaker's gate.
 const maxFailures = 5
 
-// health is what is known of how an endpoint does: whether it may be asked, and what for. Only its own answers count,
-// not those of the storage that it redirects to.
-type health struct {
-	budget  time.Duration // to answer in
-	tooLate *Error        // what there is to say of one that does not
-
-	mu       sync.Mutex
+// breaker is a gate that repeated failures close.
+type breaker struct {
+	gate
 	failures int // in a row
+}
 
-	broken gate // for all requests: repeated failure, or 429
-	spent  gate // for requests that count against a pull quota: it is used up
-	late   gate // the endpoint does not answer within the budget: others are asked first
-	// silent, while it is late: it has not answered at all since. Requests that can be done without are held back.
+func (b *breaker) succeeded(a *attempt) {
+	b.failures = 0
+	b.gate.succeeded(a)
+}
+
+func (b *breaker) failed(a *attempt, now time.Time, why *Error) {
+	if b.failures++; b.failures >= maxFailures || b.probe == a {
+		b.gate.failed(a, now, shortestPause, why)
+	}
+}
+
+// health decides which requests an endpoint gets. Only the endpoint's own responses count, not those of the storage that it
+// redirects to. An endpoint is unavailable while the gate for all requests is closed, slow while only the gate for prompt
+// requests is closed, and otherwise healthy.
+type health struct {
+	budget time.Duration // for a response
+	late   *Error        // for a response that exceeds the budget
+
+	mu      sync.Mutex
+	all     breaker             // for all requests; closes if the endpoint is unreachable, fails at manifests, or throttles
+	kinds   map[string]*breaker // for requests of one kind, such as referrers, at which alone some endpoints fail
+	counted gate                // for requests that count against a pull quota; closes when the quota is used up
+	prompt  gate                // closes when the endpoint exceeds the budget; other endpoints are then tried first
+	// silent is set while the endpoint is slow and has not responded at all since. Optional requests are then held back.
 	silent bool
-	inTime time.Time // when the latest attempt that was answered within the budget began
+	inTime time.Time // start of the latest attempt that got its response within the budget
 
-	quota *Quota // as last told; nil: never
+	quota *Quota // as last reported; nil if never
 }
 
 func newHealth(registry, endpoint string, budget time.Duration) *health {
-	return &health{budget: budget, tooLate: &Error{
+	return &health{budget: budget, kinds: map[string]*breaker{}, late: &Error{
 		Registry: registry, Endpoint: endpoint, Err: fmt.Errorf("no answer within %s: %w", budget, context.DeadlineExceeded),
 	}}
 }
 
-// admit lets a request through, or says why not. Those that are late are only asked where demoted endpoints are, or for
-// a probe.
-func (h *health) admit(q request, demoted bool) (*attempt, *Error) {
+// ofKind returns the breaker for one kind of request.
+func (h *health) ofKind(kind string) *breaker {
+	b := h.kinds[kind]
+	if b == nil {
+		b = new(breaker)
+		h.kinds[kind] = b
+	}
+	return b
+}
+
+// admit admits a request, or returns why it is held back. A slow endpoint admits only probes, unless slow is set.
+func (h *health) admit(q request, slow bool) (*attempt, *Error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
-	if g := h.refuses(q, now, demoted); g != nil {
+	if g := h.closedTo(q, now, slow); g != nil {
 		return nil, g.refusal(now)
 	}
-	a := &attempt{health: h, began: now}
-	h.broken.enter(a)
+	a := &attempt{health: h, began: now, kind: q.kind()}
+	h.all.enter(a)
+	h.ofKind(a.kind).enter(a)
 	if q.counts() {
-		h.spent.enter(a)
+		h.counted.enter(a)
 	}
-	if h.late.admits(now) {
-		h.late.enter(a)
+	if h.prompt.admits(now) {
+		h.prompt.enter(a)
 	}
 	return a, nil
 }
 
-// wouldAdmit tells whether admit would let a request through where demoted endpoints are asked.
+// wouldAdmit reports whether admit with slow set would admit a request.
 func (h *health) wouldAdmit(q request) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.refuses(q, time.Now(), true) == nil
+	return h.closedTo(q, time.Now(), true) == nil
 }
 
-// refuses returns the gate that holds a request back, nil where none does.
-func (h *health) refuses(q request, now time.Time, demoted bool) *gate {
+// closedTo returns the gate that holds a request back, or nil.
+func (h *health) closedTo(q request, now time.Time, slow bool) *gate {
 	switch {
-	case !h.broken.admits(now):
-		return &h.broken
-	case q.counts() && !h.spent.admits(now):
-		return &h.spent
-	case h.late.admits(now), demoted && !(q.optional && h.silent):
+	case !h.all.admits(now):
+		return &h.all.gate
+	case !h.ofKind(q.kind()).admits(now):
+		return &h.ofKind(q.kind()).gate
+	case q.counts() && !h.counted.admits(now):
+		return &h.counted
+	case h.prompt.admits(now), slow && !(q.optional && h.silent):
 		return nil
 	}
-	return &h.late
+	return &h.prompt
 }
 
-// attempt is one request to an endpoint, until it is known how that did.
+// attempt is one request to an endpoint, until its outcome is known.
 type attempt struct {
 	health *health
 	began  time.Time
-	judged bool // guarded by the health's lock
+	kind   string // of the request
+	judged bool   // guarded by the health's lock
 }
 
-// overdue is for an attempt that has not been answered within the budget, and tells whether that is still so.
+// overdue marks the endpoint as slow when the budget of an attempt is over. It reports whether the attempt is still waiting.
 func (a *attempt) overdue() bool {
 	h := a.health
 	h.mu.Lock()
@@ -90,14 +120,14 @@ func (a *attempt) overdue() bool {
 	if a.judged {
 		return false
 	}
-	if h.isNews(a) && !h.late.isShut() {
+	if h.isNews(a) && !h.prompt.isClosed() {
 		h.silent = true
-		h.late.shut(time.Now(), shortestPause, h.tooLate)
+		h.prompt.close(time.Now(), shortestPause, h.late)
 	}
 	return true
 }
 
-// end is told once how the endpoint did, and why; later words are about others, such as its storage.
+// end records the outcome of an attempt. Only the first call counts; later ones concern others, such as the storage.
 func (a *attempt) end(v verdict, now time.Time, why *Error) {
 	h := a.health
 	h.mu.Lock()
@@ -108,57 +138,55 @@ func (a *attempt) end(v verdict, now time.Time, why *Error) {
 	a.judged = true
 	if v != abandoned {
 		h.judge(a, v, now, why)
-		h.judgeQuota(a, v, now, why)
 		h.judgeSpeed(a, v, now, why)
 	}
-	h.broken.leave(a)
-	h.spent.leave(a)
-	h.late.leave(a)
+	h.all.leave(a)
+	h.ofKind(a.kind).leave(a)
+	h.counted.leave(a)
+	h.prompt.leave(a)
 }
 
+// judge opens and closes the gates that depend on what the endpoint answered.
 func (h *health) judge(a *attempt, v verdict, now time.Time, why *Error) {
 	switch v {
-	case fine, noQuota:
-		h.failures = 0
-		h.broken.passed(a)
-	case refused:
-		h.broken.refused(a, now, why)
-	default:
-		if h.failures++; h.failures >= maxFailures || h.broken.probe == a {
-			h.broken.failed(a, now, shortestPause, why)
+	case unclear:
+		return
+	case fine, overQuota:
+		h.all.succeeded(a)
+		h.ofKind(a.kind).succeeded(a)
+	case failing, noAnswer:
+		if a.kind == "manifests" || v == noAnswer && why.unreached || h.all.probe == a {
+			h.all.failed(a, now, why)
+		} else {
+			h.ofKind(a.kind).failed(a, now, why)
 		}
 	}
-}
-
-func (h *health) judgeQuota(a *attempt, v verdict, now time.Time, why *Error) {
-	switch v {
-	case fine:
-		h.spent.passed(a)
-	case noQuota:
-		h.spent.refused(a, now, why)
+	if v == fine {
+		h.counted.succeeded(a)
 	}
+	h.throttle(a, v, now, why)
 }
 
-// judgeSpeed demotes an endpoint that takes too long, and takes it back.
+// judgeSpeed marks an endpoint that exceeds the budget as slow, and one that responds within it as healthy.
 func (h *health) judgeSpeed(a *attempt, v verdict, now time.Time, why *Error) {
 	late := now.Sub(a.began) >= h.budget
 	switch {
 	case late && !h.isNews(a):
 	case late:
 		h.silent = v == noAnswer
-		h.late.failed(a, now, shortestPause, h.tooLate)
+		h.prompt.failed(a, now, shortestPause, h.late)
 	case v == noAnswer:
-		if h.late.probe == a {
-			h.late.failed(a, now, shortestPause, why)
+		if h.prompt.probe == a {
+			h.prompt.failed(a, now, shortestPause, why)
 		}
 	default:
-		h.late.open()
+		h.prompt.open()
 		if a.began.After(h.inTime) {
 			h.inTime = a.began
 		}
 	}
 }
 
-// isNews tells whether an attempt that took too long says something about the endpoint, and not about one request:
-// none that began later was answered in time.
+// isNews reports whether a late attempt says something about the endpoint and not only about one request: no attempt that
+// began later got its response within the budget.
 func (h *health) isNews(a *attempt) bool { return !a.began.Before(h.inTime) }

@@ -30,7 +30,7 @@ func hang(t *testing.T, n *network, c client) (ended <-chan error) {
 	return first
 }
 
-func TestWhatCanBeDoneWithoutDoesNotWaitForAnEndpointThatHangs(t *testing.T) {
+func TestOptionalRequestSkipsHangingEndpoint(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		first := hang(t, n, c)
 		began := time.Now()
@@ -41,7 +41,7 @@ func TestWhatCanBeDoneWithoutDoesNotWaitForAnEndpointThatHangs(t *testing.T) {
 			assert.Equal(t, 5*time.Second, held.RetryAfter)
 		}
 		assert.Zero(t, n.count(origin))
-		assert.Equal(t, upstream.StateLate, c.state(0))
+		assert.Equal(t, upstream.StateSlow, c.state(0))
 		assert.Equal(t, began, time.Now(), "all that at once")
 
 		byDigest := func() error {
@@ -57,7 +57,7 @@ func TestWhatCanBeDoneWithoutDoesNotWaitForAnEndpointThatHangs(t *testing.T) {
 	})
 }
 
-func TestOneProbeAtATimeFindsOutWhetherAnEndpointHangsStill(t *testing.T) {
+func TestOneProbeAtATimeForHangingEndpoint(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		first := hang(t, n, c)
 		for _, pause := range []time.Duration{5, 10, 20} {
@@ -82,7 +82,7 @@ func TestOneProbeAtATimeFindsOutWhetherAnEndpointHangsStill(t *testing.T) {
 	})
 }
 
-func TestOneRequestThatGetsLostIsNotTheEndpoint(t *testing.T) {
+func TestOneLostRequestDoesNotMarkSlow(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		n.set(origin, answers(200))
 		require.NoError(t, c.head())
@@ -99,7 +99,7 @@ func TestOneRequestThatGetsLostIsNotTheEndpoint(t *testing.T) {
 	})
 }
 
-func TestAProbeThatFailsAtOnceIsNoAnswer(t *testing.T) {
+func TestFailedProbeKeepsEndpointSlow(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		first := hang(t, n, c)
 		n.set(origin, refusesConnections)
@@ -112,7 +112,7 @@ func TestAProbeThatFailsAtOnceIsNoAnswer(t *testing.T) {
 	})
 }
 
-func TestAnyAnswerShowsThatAnEndpointHangsNoMore(t *testing.T) {
+func TestAnyResponseEndsSlowState(t *testing.T) {
 	for _, status := range []int{200, 404, 500} {
 		bubble(t, alone, func(t *testing.T, n *network, c client) {
 			first := hang(t, n, c)
@@ -127,21 +127,21 @@ func TestAnyAnswerShowsThatAnEndpointHangsNoMore(t *testing.T) {
 	}
 }
 
-func TestAnEndpointThatHangsForLongIsLeftAloneByAll(t *testing.T) {
+func TestLongHangMakesEndpointUnavailable(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		first := hang(t, n, c)
 		for range 4 {
 			require.Error(t, c.get())
 		}
 		require.Error(t, <-first)
-		assert.Equal(t, upstream.StateOpen, c.state(0))
+		assert.Equal(t, upstream.StateUnavailable, c.state(0))
 		n.count(origin)
 		require.Error(t, c.get())
 		assert.Zero(t, n.count(origin))
 	})
 }
 
-func TestASlowEndpointIsUsedButNotWaitedFor(t *testing.T) {
+func TestSlowEndpointUsedWithoutWaiting(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		n.set(origin, answers(200))
 		require.NoError(t, c.head())
@@ -150,7 +150,7 @@ func TestASlowEndpointIsUsedButNotWaitedFor(t *testing.T) {
 			began := time.Now()
 			require.NoError(t, c.head())
 			assert.Equal(t, 5*time.Second, time.Since(began))
-			assert.Equal(t, upstream.StateLate, c.state(0))
+			assert.Equal(t, upstream.StateSlow, c.state(0))
 			assert.ErrorIs(t, failure(t, c.Trouble()), context.DeadlineExceeded)
 			both := make(chan error)
 			go func() { both <- c.head() }()
@@ -174,7 +174,7 @@ func TestASlowEndpointIsUsedButNotWaitedFor(t *testing.T) {
 	})
 }
 
-func TestAProbeForAnAnswerMayLeaveToo(t *testing.T) {
+func TestSlowProbeMayBeAbandoned(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		first := hang(t, n, c)
 		time.Sleep(5 * time.Second)
@@ -194,7 +194,7 @@ func TestAProbeForAnAnswerMayLeaveToo(t *testing.T) {
 }
 
 // The first to come asks the endpoint what it wants, and the others wait for that.
-func TestACallerWhoLeavesDoesNotWaitForAnothersPing(t *testing.T) {
+func TestLeavingCallerDoesNotWaitForPing(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		n.set(origin, hangs)
 		first := make(chan error)
@@ -210,7 +210,7 @@ func TestACallerWhoLeavesDoesNotWaitForAnothersPing(t *testing.T) {
 	})
 }
 
-func TestManyAreTakenOverAtOnce(t *testing.T) {
+func TestManyRequestsMoveAtOnce(t *testing.T) {
 	bubble(t, both, func(t *testing.T, n *network, c client) {
 		n.set(nearby, hangs)
 		n.set(origin, answers(200))

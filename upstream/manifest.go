@@ -2,23 +2,24 @@ package upstream
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/entrepot-io/entrepot/bounded"
 )
 
-// MaxManifest is the largest manifest in bytes that is taken. The distribution spec asks registries for at least 4 MiB.
+// MaxManifest limits the size of a manifest in bytes. The distribution spec asks registries for at least 4 MiB.
 const MaxManifest = 8 << 20
 
-// acceptManifests is sent with every request for a manifest, whatever the client accepts: some upstreams vary a tag by
-// it, and one record is kept for all clients.
+// acceptManifests is sent with every request for a manifest, whatever the client accepts: some upstreams vary a tag by it,
+// and all clients share one record.
 var acceptManifests = strings.Join([]string{
 	"application/vnd.oci.image.index.v1+json",
 	"application/vnd.oci.image.manifest.v1+json",
@@ -27,23 +28,22 @@ var acceptManifests = strings.Join([]string{
 	"*/*",
 }, ", ")
 
-// Descriptor says what a manifest is without its bytes.
+// Descriptor describes a manifest.
 type Descriptor struct {
-	Digest    digest.Digest // empty: the upstream did not say
-	MediaType string        // without parameters
+	Digest    digest.Digest // empty if unknown
+	MediaType string        // without parameters; empty if unknown
 	Size      int64         // bytes
 }
 
-// Manifest is a manifest, byte for byte as the upstream has it.
+// Manifest is a manifest with the upstream's exact bytes.
 type Manifest struct {
 	Descriptor
-	Body []byte
+	Body  []byte
+	Typed bool // the body states the media type; otherwise the upstream or the body's fields suggested it
 }
 
-// Schema1 tells whether this is Docker's first, signed format, whose digest is not that of its bytes.
-func (d Descriptor) Schema1() bool {
-	return strings.HasPrefix(d.MediaType, "application/vnd.docker.distribution.manifest.v1+")
-}
+// Schema1 reports whether this is Docker's first, signed format, whose digest is not that of its bytes.
+func (d Descriptor) Schema1() bool { return isSchema1(d.MediaType) }
 
 func manifestRequest(method string, repo Repository, ref Reference) request {
 	return request{
@@ -54,61 +54,49 @@ func manifestRequest(method string, repo Repository, ref Reference) request {
 	}
 }
 
-// HeadManifest asks what a reference names. An upstream that answers HEAD without saying, or does not answer HEAD at
-// all, gives a Descriptor without a digest: ask with GetManifest. It is for tags that something is known of: an upstream
-// that does not answer is not asked for them.
-func (r *Registry) HeadManifest(ctx context.Context, repo Repository, ref Reference) (Descriptor, error) {
-	q := manifestRequest(http.MethodHead, repo, ref)
-	// It is asked of tags that are known.
-	q.optional = ref.Tag() != ""
-	resp, err := r.send(ctx, q, func(resp *http.Response) bool {
-		return ok(resp) || resp.StatusCode == http.StatusMethodNotAllowed
+// GetManifest fetches a manifest and verifies its bytes against the digest in the reference, or else in the response. Other
+// content counts as a failure of the endpoint.
+func (r *Registry) GetManifest(ctx context.Context, repo Repository, ref Reference) (Manifest, error) {
+	var m Manifest
+	resp, err := r.send(ctx, manifestRequest(http.MethodGet, repo, ref), func(_ *endpoint, resp *http.Response, _ bool) error {
+		if !ok(resp) {
+			return errStatus
+		}
+		var err error
+		if m, err = r.readManifest(ctx, resp, ref); errors.Is(err, bounded.ErrFull) {
+			return err
+		} else if err != nil {
+			return fmt.Errorf("%w: manifest %s of %s: %w", ErrBadContent, ref, repo, err)
+		}
+		return nil
 	})
 	if err != nil {
-		return Descriptor{}, err
+		m = Manifest{}
+	} else {
+		resp.Body.Close()
 	}
-	resp.Body.Close()
-	if !ok(resp) || resp.ContentLength < 0 {
-		return Descriptor{}, nil
-	}
-	return describe(resp, resp.ContentLength), nil
+	r.heads.decided(headKey(repo, ref), m.Digest.String())
+	return m, err
 }
 
-// GetManifest fetches a manifest and verifies its bytes against the digest in the reference, or else in the answer.
-func (r *Registry) GetManifest(ctx context.Context, repo Repository, ref Reference) (Manifest, error) {
-	resp, err := r.send(ctx, manifestRequest(http.MethodGet, repo, ref), ok)
-	if err != nil {
-		return Manifest{}, err
-	}
-	defer resp.Body.Close()
-	m, err := readManifest(resp, ref)
-	if err != nil {
-		return Manifest{}, &Error{Registry: r.name, Endpoint: resp.Request.URL.Host, Status: resp.StatusCode,
-			Err: fmt.Errorf("%w: manifest %s of %s: %w", ErrBadContent, ref, repo, err)}
-	}
-	return m, nil
-}
-
-// ErrBadContent is wrapped where an upstream sent something else than what it was asked for.
+// ErrBadContent is the cause of an error if an upstream sent something other than the requested content.
 var ErrBadContent = errors.New("bad content")
 
-func readManifest(resp *http.Response, ref Reference) (Manifest, error) {
-	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxManifest+1))
+func (r *Registry) readManifest(ctx context.Context, resp *http.Response, ref Reference) (Manifest, error) {
+	body, err := readBody(ctx, r.memory, resp, MaxManifest)
 	if err != nil {
 		return Manifest{}, err
 	}
-	if len(body) > MaxManifest {
-		return Manifest{}, fmt.Errorf("larger than %d bytes", MaxManifest)
-	}
-	m := Manifest{describe(resp, int64(len(body))), body}
+	m := Manifest{Descriptor: describe(resp, int64(len(body))), Body: body}
+	m.MediaType, m.Typed = typeOf(body, m.MediaType)
 	if m.Schema1() {
 		return m, nil
 	}
 	want, byDigest := ref.Digest()
 	if !byDigest {
-		// Nothing vouches for these bytes but their form: a login page with status 200 must not pass.
+		// Without a digest, only the form can tell a manifest from a login page with status 200.
 		if body := bytes.TrimSpace(body); !bytes.HasPrefix(body, []byte("{")) || !json.Valid(body) {
-			return Manifest{}, fmt.Errorf("not JSON, but %s", m.MediaType)
+			return Manifest{}, fmt.Errorf("not JSON, but %s", printable(cmp.Or(resp.Header.Get("Content-Type"), "something else"), 100))
 		}
 		want = m.Digest
 	}
@@ -122,12 +110,22 @@ func readManifest(resp *http.Response, ref Reference) (Manifest, error) {
 	return m, nil
 }
 
-func describe(resp *http.Response, size int64) Descriptor {
-	d := Descriptor{MediaType: "application/octet-stream", Size: size}
-	if mediaType, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err == nil {
-		d.MediaType = mediaType
+// typeOf returns a manifest's media type, and whether the body states it. Otherwise the type that the upstream stated
+// counts, and then the body's fields.
+func typeOf(body []byte, said string) (mediaType string, typed bool) {
+	f := formOf(body)
+	if own := f.own(); own != "" {
+		return own, true
 	}
-	// A digest that cannot be read is as none.
+	if isSchema1(said) && !f.isSchema1() { // some registries state it for everything without a type
+		said = ""
+	}
+	return cmp.Or(said, f.likely()), false
+}
+
+func describe(resp *http.Response, size int64) Descriptor {
+	d := Descriptor{MediaType: ParseManifestType(resp.Header.Get("Content-Type")), Size: size}
+	// An invalid digest counts as none.
 	if parsed, err := ParseDigest(resp.Header.Get("Docker-Content-Digest")); err == nil {
 		d.Digest = parsed
 	}

@@ -10,11 +10,11 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// DockerHub is the name of Docker Hub's registry as image names have it.
+// DockerHub is the name of Docker Hub's registry in image names.
 const DockerHub = "docker.io"
 
-// maxName is the longest repository name in bytes: the distribution spec warns of clients that limit the host and the
-// name together to 255.
+// maxName limits a repository name in bytes: the distribution spec warns of clients that limit host and name together to
+// 255.
 const maxName = 255
 
 // The grammars of the distribution spec, "Pulling manifests".
@@ -23,7 +23,7 @@ var (
 	tagGrammar  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 )
 
-// CanonicalRegistry maps the names that Docker Hub goes by to one, and returns any other name as it is.
+// CanonicalRegistry maps Docker Hub's names to one, and returns any other name unchanged.
 func CanonicalRegistry(name string) string {
 	switch name {
 	case "index.docker.io", "registry-1.docker.io":
@@ -32,14 +32,14 @@ func CanonicalRegistry(name string) string {
 	return name
 }
 
-// Repository is the name of a repository in a registry, such as docker.io/library/alpine. Only ParseRepository makes
-// one, so that any but the zero value is well formed.
+// Repository is the name of a repository in a registry, such as docker.io/library/alpine. Only ParseRepository makes one,
+// so every value but zero is valid.
 type Repository struct {
 	registry, path string
 }
 
-// ParseRepository checks a repository's path against the distribution spec's grammar. A path of one component in
-// Docker Hub is an official image and gets its "library/". The registry is one that is configured, so it is not checked.
+// ParseRepository checks a repository's path against the distribution spec's grammar. A path of one component in Docker Hub
+// is an official image and gets the prefix "library/". The registry is a configured one and not checked.
 func ParseRepository(registry, path string) (Repository, error) {
 	if len(path) > maxName || !nameGrammar.MatchString(path) {
 		return Repository{}, fmt.Errorf("%q is not a repository name", path)
@@ -50,21 +50,21 @@ func ParseRepository(registry, path string) (Repository, error) {
 	return Repository{registry, path}, nil
 }
 
-// Registry is the name of the upstream, such as docker.io.
+// Registry returns the name of the upstream, such as docker.io.
 func (r Repository) Registry() string { return r.registry }
 
-// Path is the repository's name within its registry, such as library/alpine.
+// Path returns the repository's name within its registry, such as library/alpine.
 func (r Repository) Path() string { return r.path }
 
 func (r Repository) String() string { return r.registry + "/" + r.path }
 
-// Reference names a manifest in a repository: by its tag or by its digest.
+// Reference names a manifest in a repository by tag or by digest.
 type Reference struct {
 	tag    string
 	digest digest.Digest
 }
 
-// ParseReference tells tags from digests. Every digest holds a colon and no tag does.
+// ParseReference parses a tag or a digest. Every digest contains a colon, and no tag does.
 func ParseReference(s string) (Reference, error) {
 	if strings.Contains(s, ":") {
 		d, err := ParseDigest(s)
@@ -76,10 +76,10 @@ func ParseReference(s string) (Reference, error) {
 	return Reference{tag: s}, nil
 }
 
-// ParseDigest checks a digest; those of sha256, sha384 and sha512 can be verified and are taken.
+// ParseDigest checks a digest. It accepts sha256, sha384 and sha512, which can be verified.
 func ParseDigest(s string) (digest.Digest, error) {
 	d := digest.Digest(s)
-	if isSHA256(s) { // spares nearly all their regular expressions
+	if isSHA256(s) { // avoids the regular expression in nearly all cases
 		return d, nil
 	}
 	if err := d.Validate(); err != nil {
@@ -93,13 +93,13 @@ func isSHA256(s string) bool {
 	return ok && len(hex) == 64 && strings.Trim(hex, "0123456789abcdef") == ""
 }
 
-// ByDigest is the reference of the manifest with a digest.
+// ByDigest returns a reference to the manifest with a digest.
 func ByDigest(d digest.Digest) Reference { return Reference{digest: d} }
 
-// Digest is the digest, and whether the reference is one.
+// Digest returns the digest, and whether the reference has one.
 func (r Reference) Digest() (digest.Digest, bool) { return r.digest, r.digest != "" }
 
-// Tag is the tag, empty where the reference is a digest.
+// Tag returns the tag, or an empty string if the reference is a digest.
 func (r Reference) Tag() string { return r.tag }
 
 func (r Reference) String() string {

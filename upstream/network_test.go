@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -23,6 +24,7 @@ type network struct {
 	mu    sync.Mutex
 	hosts map[string]behaviour
 	asked map[string][]string // by host: method and kind of each request but pings
+	last  string              // method of the latest of these
 }
 
 // behaviour answers a request, or fails.
@@ -50,6 +52,7 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	n.mu.Lock()
 	do := n.hosts[req.URL.Host]
 	if req.URL.Path != "/v2/" {
+		n.last = req.Method
 		n.asked[req.URL.Host] = append(n.asked[req.URL.Host], req.Method+" "+req.URL.Path)
 	}
 	n.mu.Unlock()
@@ -64,6 +67,9 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 func answers(status int, lines ...string) behaviour {
 	return func(req *http.Request) (*http.Response, error) {
 		resp := &http.Response{StatusCode: status, Header: http.Header{}, Body: body{req.Context(), strings.NewReader("{}")}, ContentLength: 2}
+		if status == http.StatusOK && strings.Contains(req.URL.Path, "/manifests/") {
+			resp.Header.Set("Docker-Content-Digest", digest.FromString("{}").String())
+		}
 		for _, line := range lines {
 			name, value, _ := strings.Cut(line, ": ")
 			resp.Header.Set(name, value)
@@ -87,7 +93,14 @@ func (b body) Read(p []byte) (int, error) {
 
 func (b body) Close() error { return nil }
 
-var errRefused = errors.New("connection refused")
+var errRefused = &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+
+// errTimeout is what net/http fails with when no headers come.
+type errTimeout struct{}
+
+func (errTimeout) Error() string   { return "timeout awaiting response headers" }
+func (errTimeout) Timeout() bool   { return true }
+func (errTimeout) Temporary() bool { return true }
 
 func refusesConnections(*http.Request) (*http.Response, error) { return nil, errRefused }
 
@@ -97,7 +110,7 @@ func hangs(req *http.Request) (*http.Response, error) {
 	case <-req.Context().Done():
 		return nil, req.Context().Err()
 	case <-time.After(10 * time.Second):
-		return nil, errors.New("timeout awaiting response headers")
+		return nil, errTimeout{}
 	}
 }
 
@@ -160,6 +173,15 @@ func bubble(t *testing.T, hosts []string, do func(*testing.T, *network, client))
 // head asks what a known tag names, which can be done without.
 func (c client) head() error {
 	_, err := c.HeadManifest(c.t.Context(), repository(c.t, "app"), tag(c.t, "1"))
+	return err
+}
+
+// revalidate asks what a known tag names, by GET if HEAD does not tell.
+func (c client) revalidate() error {
+	d, err := c.HeadManifest(c.t.Context(), repository(c.t, "app"), tag(c.t, "1"))
+	if err == nil && d.Digest == "" {
+		return c.get()
+	}
 	return err
 }
 

@@ -5,27 +5,27 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
-// Quota is how many manifests may be pulled from an endpoint, as Docker Hub tells with its answers:
+// Quota is the number of manifests that may be pulled from an endpoint, as Docker Hub reports it:
 // https://docs.docker.com/docker-hub/usage/pulls/.
 type Quota struct {
 	Limit, Remaining int64         // pulls in a window
-	Window           time.Duration // 0: it was not said; such limits are taken to be of a minute
-	Source           string        // whose quota it is: an address or an account; empty: it was not said
-	At               time.Time     // when it was told
+	Window           time.Duration // 0 if not reported, which counts as a minute
+	Source           string        // whose quota it is, an address or an account; empty if not reported
+	At               time.Time     // when the endpoint reported it
 }
 
 const (
-	// defaultWindow is that of other registries, which limit requests and use the same headers.
+	// defaultWindow is the window of other registries, which limit requests and use the same headers.
 	defaultWindow = time.Minute
-	// maxWindow and maxSource (in bytes) bound what is believed.
+	// maxWindow limits the window that an endpoint may report.
 	maxWindow = 31 * 24 * time.Hour
+	// maxSource limits Source in bytes.
 	maxSource = 100
 )
 
-// parseQuota reads the headers of an answer; false: it has none, or they make no sense.
+// parseQuota reads the headers of a response. It returns false if they report no quota that makes sense.
 func parseQuota(h http.Header, now time.Time) (Quota, bool) {
 	limit, window, ok := parsePolicy(h.Get("RateLimit-Limit"))
 	remaining, sameWindow, hasRemaining := parsePolicy(h.Get("RateLimit-Remaining"))
@@ -33,16 +33,16 @@ func parseQuota(h http.Header, now time.Time) (Quota, bool) {
 		return Quota{}, false
 	}
 	source := h.Get("Docker-RateLimit-Source")
-	if len(source) > maxSource || !utf8.ValidString(source) {
+	if len(source) > maxSource || !isPrintable(source) {
 		source = ""
 	}
 	return Quota{Limit: limit, Remaining: remaining, Window: max(window, sameWindow), Source: source, At: now}, true
 }
 
-// hasQuota tells whether an answer speaks of the pull quota, rather than of a limit on requests of any kind.
-func hasQuota(h http.Header) bool { return h.Get("RateLimit-Remaining") != "" }
+// reportsQuota reports whether a response is about the pull quota and not about a limit on requests of any kind.
+func reportsQuota(h http.Header) bool { return h.Get("RateLimit-Remaining") != "" }
 
-// parsePolicy reads a count and perhaps the seconds that it is for: 100;w=21600.
+// parsePolicy reads a count and an optional window in seconds: 100;w=21600.
 func parsePolicy(s string) (n int64, window time.Duration, ok bool) {
 	count, parameters, _ := strings.Cut(s, ";")
 	n, ok = parseCount(count)
@@ -60,7 +60,7 @@ func parseCount(s string) (int64, bool) {
 	return int64(n), err == nil
 }
 
-// expires is when all that was used is to be had again.
+// expires returns when the whole quota is available again.
 func (q *Quota) expires() time.Time {
 	if q.Window == 0 {
 		return q.At.Add(defaultWindow)
@@ -68,8 +68,8 @@ func (q *Quota) expires() time.Time {
 	return q.At.Add(q.Window)
 }
 
-// tell keeps what an answer tells of the quota, if anything.
-func (h *health) tell(header http.Header, now time.Time) {
+// keepQuota keeps the quota that a response reports, if any.
+func (h *health) keepQuota(header http.Header, now time.Time) {
 	if q, ok := parseQuota(header, now); ok {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -77,11 +77,24 @@ func (h *health) tell(header http.Header, now time.Time) {
 	}
 }
 
-// currentQuota is what was told within the last window; nil: it is not known. The caller holds the lock.
+// currentQuota returns the quota reported within the last window, or nil. The caller holds the lock.
 func (h *health) currentQuota(now time.Time) *Quota {
 	if h.quota == nil || !now.Before(h.quota.expires()) {
 		return nil
 	}
 	q := *h.quota
 	return &q
+}
+
+// Scarce reports whether less than the reserve is left of the pull quota of the first healthy endpoint. It returns false if
+// that endpoint reported no quota within the last window.
+func (r *Registry) Scarce() bool {
+	for _, e := range r.endpoints {
+		if e.health.trouble() != nil {
+			continue
+		}
+		q := e.health.status().Quota
+		return q != nil && float64(q.Remaining) < r.reserve*float64(q.Limit)
+	}
+	return false
 }

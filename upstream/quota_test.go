@@ -17,7 +17,7 @@ func quotaHeader(limit, remaining, source string) http.Header {
 	return h
 }
 
-func TestAQuotaIsReadAsDockerHubWritesIt(t *testing.T) {
+func TestQuotaHeaders(t *testing.T) {
 	now := time.Now()
 	for _, c := range []struct {
 		limit, remaining string

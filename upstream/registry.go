@@ -8,34 +8,39 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
-	"golang.org/x/sync/semaphore"
+
+	"github.com/entrepot-io/entrepot/bounded"
 )
 
-// Config says what an upstream is.
+// Config configures an upstream.
 type Config struct {
-	Name      string            // as image names have it: docker.io, ghcr.io, corp:5000
-	Endpoints []*url.URL        // tried in order; none: https:// and the name
-	Keychain  authn.Keychain    // credentials by host; nil: none
+	Name      string            // as in image names: docker.io, ghcr.io, corp:5000
+	Endpoints []*url.URL        // in order of preference; default: https:// and the name
+	Keychain  authn.Keychain    // credentials by host; nil for none
 	Transport http.RoundTripper // see NewTransport
 	UserAgent string
-	Downloads int           // of parts of blobs at one time; 0: 32
-	Budget    time.Duration // how long an endpoint may take to answer before it is late; 0: 3 s
-	Reserve   float64       // share of a pull quota below which it is scarce: 0.1 is 10 %; 0: it never is
+	Downloads int            // concurrent downloads of parts of blobs, see Blob.Link; default 32
+	Budget    time.Duration  // for a response, beyond which an endpoint is slow; default 3 s
+	Reserve   float64        // share of a pull quota below which it is scarce: 0.1 is 10 %; 0 for never
+	Memory    *bounded.Share // for bodies that are read whole; nil for no limit
 }
 
-// Registry is one upstream. Its methods may be called concurrently. They return an *Error where the upstream's answer,
-// or its silence, is the reason.
+// Registry is the client of one upstream. Its methods may be called concurrently. They return an *Error if the upstream's
+// response, or the lack of one, is the reason.
 type Registry struct {
 	name      string
 	endpoints []*endpoint
-	downloads *semaphore.Weighted
+	downloads int // concurrent downloads of parts of blobs
 	budget    time.Duration
 	reserve   float64
-	// givesRanges: a range of a blob was answered with a range.
+	memory    *bounded.Share
+	// givesRanges is set once a request for a range got one.
 	givesRanges atomic.Bool
+	heads       heads
+	doubts      doubts
 }
 
-// New makes the client of an upstream. It does no requests.
+// New returns the client of an upstream. It sends no requests.
 func New(cfg Config) (*Registry, error) {
 	if cfg.Keychain == nil {
 		cfg.Keychain = authn.NewMultiKeychain()
@@ -46,11 +51,15 @@ func New(cfg Config) (*Registry, error) {
 	if cfg.Downloads == 0 {
 		cfg.Downloads = 32
 	}
+	if cfg.Memory == nil {
+		unlimited := bounded.Unlimited()
+		cfg.Memory = unlimited.Share(unlimited.Size())
+	}
 	if cfg.Budget == 0 {
 		cfg.Budget = 3 * time.Second
 	}
 	r := &Registry{
-		name: cfg.Name, downloads: semaphore.NewWeighted(int64(cfg.Downloads)), budget: cfg.Budget, reserve: cfg.Reserve,
+		name: cfg.Name, downloads: cfg.Downloads, budget: cfg.Budget, reserve: cfg.Reserve, memory: cfg.Memory,
 	}
 	for _, u := range cfg.Endpoints {
 		e, err := newEndpoint(u, cfg)
@@ -69,10 +78,10 @@ func defaultEndpoint(name string) *url.URL {
 	return &url.URL{Scheme: "https", Host: name}
 }
 
-// Name is the upstream's name, such as docker.io.
+// Name returns the upstream's name, such as docker.io.
 func (r *Registry) Name() string { return r.name }
 
-// Endpoints are the URLs that content is had from, in the order they are tried.
+// Endpoints returns the endpoints' URLs, in order of preference.
 func (r *Registry) Endpoints() []string {
 	var urls []string
 	for _, e := range r.endpoints {

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/entrepot-io/entrepot/bounded"
 	"github.com/entrepot-io/entrepot/upstream"
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
@@ -23,7 +24,15 @@ var quick = upstream.Timeouts{Header: time.Second, IdleBody: 300 * time.Millisec
 
 func connect(t *testing.T, keychain authn.Keychain, endpoints ...string) *upstream.Registry {
 	t.Helper()
-	cfg := upstream.Config{Name: "docker.io", Keychain: keychain, Transport: upstream.NewTransport(quick), UserAgent: "entrepot/test"}
+	return connectIn(t, nil, keychain, endpoints...)
+}
+
+// connectIn is connect with so much memory.
+func connectIn(t *testing.T, memory *bounded.Share, keychain authn.Keychain, endpoints ...string) *upstream.Registry {
+	t.Helper()
+	cfg := upstream.Config{
+		Name: "docker.io", Keychain: keychain, Transport: upstream.NewTransport(quick), UserAgent: "entrepot/test", Memory: memory,
+	}
 	for _, e := range endpoints {
 		u, err := url.Parse(e)
 		require.NoError(t, err)
@@ -129,7 +138,7 @@ func TestAPrivateRepositoryNeedsTheCredentialOfItsHost(t *testing.T) {
 	image := reg.Image("corp/app", "1", 1000)
 	repo := repository(t, "corp/app")
 
-	_, err := connect(t, nil, reg.URL()).HeadManifest(t.Context(), repo, tag(t, "1"))
+	_, err := connect(t, nil, reg.URL()).GetManifest(t.Context(), repo, tag(t, "1"))
 	failed := new(upstream.Error)
 	require.ErrorAs(t, err, &failed)
 	assert.True(t, failed.Denied())
@@ -258,7 +267,7 @@ func TestEndpointsAreTriedInOrder(t *testing.T) {
 
 	second.Faults.Set(upstreamtest.Fault{Status: 503})
 	require.NoError(t, first.Restart())
-	_, err = r.HeadManifest(t.Context(), repo, tag(t, "1"))
+	_, err = r.GetManifest(t.Context(), repo, tag(t, "1"))
 	failed := new(upstream.Error)
 	require.ErrorAs(t, err, &failed)
 	assert.Equal(t, 503, failed.Status, "that a partial mirror has no such image does not mean that there is none")
@@ -272,7 +281,7 @@ func TestABodyThatStallsIsGivenUp(t *testing.T) {
 	require.NoError(t, err)
 	defer blob.Body.Close()
 	n, err := io.Copy(io.Discard, blob.Body)
-	assert.ErrorContains(t, err, "no bytes came")
+	assert.ErrorContains(t, err, "no bytes arrived")
 	assert.LessOrEqual(t, n, int64(1000))
 }
 
@@ -294,16 +303,24 @@ func TestABlobsSizeIsFoundWithoutItsBytes(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{CDN: true})
 	d := reg.Blob("library/app", upstreamtest.Random(1, 50_000))
 	r, repo := connect(t, nil, reg.URL()), repository(t, "app")
-	for name, faults := range map[string][]upstreamtest.Fault{
-		"by HEAD":                       nil,
-		"by a range, where HEAD is 405": {{Kind: upstreamtest.BlobHead, Status: http.StatusMethodNotAllowed}},
+	for name, fault := range map[string]upstreamtest.Fault{
+		"HEAD is well":       {Kind: upstreamtest.Ping},
+		"HEAD is 405":        {Kind: upstreamtest.BlobHead, Status: http.StatusMethodNotAllowed},
+		"HEAD is 404":        {Kind: upstreamtest.BlobHead, Status: http.StatusNotFound},
+		"HEAD says 0":        {Kind: upstreamtest.BlobHead, Header: http.Header{"Content-Length": {"0"}}},
+		"HEAD is wrong":      {Kind: upstreamtest.BlobHead, Header: http.Header{"Content-Length": {"7"}}},
+		"ranges are ignored": {Kind: upstreamtest.CDNGet, IgnoreRange: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			reg.Faults.Set(faults...)
+			reg.Faults.Set(fault)
+			before := reg.Counts()
 			size, err := r.Blob(repo, d).Size(t.Context())
 			require.NoError(t, err)
 			assert.EqualValues(t, 50_000, size)
-			assert.LessOrEqual(t, reg.Counts().BlobBytes, int64(1))
+			if !fault.IgnoreRange {
+				assert.LessOrEqual(t, reg.Counts().BlobBytes-before.BlobBytes, int64(1))
+			}
+			assert.Equal(t, before.Requests[upstreamtest.BlobHead], reg.Counts().Requests[upstreamtest.BlobHead])
 		})
 	}
 }

@@ -40,7 +40,7 @@ func TestAQuotaIsScarceBelowTheReserve(t *testing.T) {
 	})
 }
 
-func TestA429TellsOfTheQuotaToo(t *testing.T) {
+func Test429ReportsQuota(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		n.set(origin, answers(429, "RateLimit-Limit: 100;w=21600", "RateLimit-Remaining: 0;w=21600"))
 		require.Error(t, c.get())
@@ -48,7 +48,7 @@ func TestA429TellsOfTheQuotaToo(t *testing.T) {
 	})
 }
 
-func TestWhatAStorageSaysIsNoQuota(t *testing.T) {
+func TestStorageHeadersAreNoQuota(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		n.set(origin, answers(307, "Location: https://cdn.example/manifest"))
 		n.set("cdn.example", left(1))
@@ -57,7 +57,7 @@ func TestWhatAStorageSaysIsNoQuota(t *testing.T) {
 	})
 }
 
-func TestALimitOnBlobsSaysNothingOfManifests(t *testing.T) {
+func TestBlobLimitIsNoManifestQuota(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		n.set(origin, left(1))
 		require.NoError(t, c.blob())
@@ -65,7 +65,7 @@ func TestALimitOnBlobsSaysNothingOfManifests(t *testing.T) {
 	})
 }
 
-func TestTheQuotaThatMattersIsThatOfTheEndpointInUse(t *testing.T) {
+func TestQuotaOfEndpointInUseCounts(t *testing.T) {
 	bubble(t, both, func(t *testing.T, n *network, c client) {
 		n.set(nearby, left(1))
 		n.set(origin, left(50))
@@ -80,7 +80,7 @@ func TestTheQuotaThatMattersIsThatOfTheEndpointInUse(t *testing.T) {
 	})
 }
 
-func TestWithoutAReserveNothingIsScarce(t *testing.T) {
+func TestNothingScarceWithoutReserve(t *testing.T) {
 	n := new(network)
 	n.set(origin, left(0))
 	c := n.clientWith(t, upstream.Config{}, origin)

@@ -1,32 +1,34 @@
 package upstream
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 )
 
 // The states of an endpoint.
 const (
-	StateWell = "well"
-	StateLate = "late" // it does not answer within its budget: others are asked first
-	StateOpen = "open" // its breaker: it is not asked at all, but for probes
+	StateHealthy     = "healthy"
+	StateSlow        = "slow"        // exceeds its budget: other endpoints are tried first
+	StateUnavailable = "unavailable" // gets only probes
 )
 
-// States are all states.
-func States() []string { return []string{StateWell, StateLate, StateOpen} }
+// States returns all states.
+func States() []string { return []string{StateHealthy, StateSlow, StateUnavailable} }
 
-// EndpointStatus is how an endpoint does.
+// EndpointStatus is the current state of an endpoint.
 type EndpointStatus struct {
 	URL   string
 	State string
-	// Until is when it is asked again what it is not asked now: in StateWell, what counts against its pull quota. Zero:
-	// nothing is held back.
+	// Until is when held-back requests resume. In StateHealthy these are the requests that count against a pull quota, or
+	// those of one kind. Zero: nothing is held back.
 	Until  time.Time
-	Reason string // in words; empty where nothing is the matter
-	Quota  *Quota // nil: not known
+	Reason string // for holding requests back; empty if none are
+	Quota  *Quota // nil if unknown
 }
 
-// Status tells of the endpoints in the order they are tried while they are well.
+// Status returns the state of each endpoint, in the order of preference.
 func (r *Registry) Status() []EndpointStatus {
 	var all []EndpointStatus
 	for _, e := range r.endpoints {
@@ -37,8 +39,8 @@ func (r *Registry) Status() []EndpointStatus {
 	return all
 }
 
-// Trouble is nil while some endpoint is well, and otherwise an *Error that says why clients that can be served without
-// this upstream should not wait for it.
+// Trouble returns nil while at least one endpoint is healthy. Otherwise it returns an *Error that says why clients should be
+// served without this upstream if possible.
 func (r *Registry) Trouble() error {
 	var trouble *Error
 	for _, e := range r.endpoints {
@@ -49,53 +51,51 @@ func (r *Registry) Trouble() error {
 	return trouble
 }
 
-// Budget is how long those wait for an answer who can be served without it.
+// Budget returns how long a request that can be served without this upstream waits for it.
 func (r *Registry) Budget() time.Duration { return r.budget }
 
-// TooLate is what there is to say to them when it is over.
-func (r *Registry) TooLate() error { return r.endpoints[len(r.endpoints)-1].health.tooLate }
+// TooLate returns the error for a request that exceeded the budget.
+func (r *Registry) TooLate() error { return r.endpoints[len(r.endpoints)-1].health.late }
 
-// MayRevalidate tells whether HeadManifest of a tag would ask anybody now.
+// MayRevalidate reports whether HeadManifest of a tag, or GetManifest in its place, would send a request now.
 func (r *Registry) MayRevalidate() bool {
-	return wouldAdmit(r.endpoints, request{method: http.MethodHead, path: "manifests/", optional: true})
+	q := request{method: http.MethodHead, path: "manifests/", optional: true}
+	if !r.heads.useful() {
+		q.method = http.MethodGet
+	}
+	return wouldAdmit(r.endpoints, q)
 }
 
-// Scarce tells whether less than the reserve is left of the pull quota at the endpoint that would be asked. Where that
-// was not told lately it is not.
-func (r *Registry) Scarce() bool {
-	for _, e := range r.endpoints {
-		if e.health.trouble() != nil {
-			continue
-		}
-		q := e.health.status().Quota
-		return q != nil && float64(q.Remaining) < r.reserve*float64(q.Limit)
-	}
-	return false
+// stateGate is a gate and the endpoint's state while it is closed.
+type stateGate struct {
+	gate  *gate
+	state string
 }
 
 func (h *health) status() EndpointStatus {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
-	s := EndpointStatus{State: StateWell, Quota: h.currentQuota(now)}
-	for _, hold := range []struct {
-		gate  *gate
-		state string
-	}{{&h.broken, StateOpen}, {&h.late, StateLate}, {&h.spent, StateWell}} {
-		if hold.gate.isShut() {
-			s.State, s.Until, s.Reason = hold.state, hold.gate.until, hold.gate.why.Error()
+	s := EndpointStatus{State: StateHealthy, Quota: h.currentQuota(now)}
+	gates := []stateGate{{&h.all.gate, StateUnavailable}, {&h.prompt, StateSlow}, {&h.counted, StateHealthy}}
+	for _, kind := range slices.Sorted(maps.Keys(h.kinds)) {
+		gates = append(gates, stateGate{&h.kinds[kind].gate, StateHealthy})
+	}
+	for _, g := range gates {
+		if g.gate.isClosed() {
+			s.State, s.Until, s.Reason = g.state, g.gate.until, g.gate.why.Error()
 			break
 		}
 	}
 	return s
 }
 
-// trouble is nil while the endpoint is well.
+// trouble returns nil while the endpoint is healthy.
 func (h *health) trouble() *Error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, g := range []*gate{&h.broken, &h.late} {
-		if g.isShut() {
+	for _, g := range []*gate{&h.all.gate, &h.prompt} {
+		if g.isClosed() {
 			return g.refusal(time.Now())
 		}
 	}

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// Timeouts bound the phases of a request. There is none on the whole: a layer may take as long as the link needs.
+// Timeouts limit the phases of a request. The whole request has no limit: a layer may take as long as the link needs.
 type Timeouts struct {
-	Connect  time.Duration // to a TCP connection; default 5 s
+	Connect  time.Duration // for the TCP connection; default 5 s
 	TLS      time.Duration // for the TLS handshake; default 5 s
-	Header   time.Duration // from the request to the response's headers; default 10 s
+	Header   time.Duration // from the request to the response headers; default 10 s
 	IdleBody time.Duration // between two bytes of a body; default 30 s
-	Idle     time.Duration // that a connection is kept for another request; default 90 s
-	// MinSpeed in bytes a second: a body that keeps a reader waiting for IdleBody and brings less in that time is given
-	// up; default 8 KiB.
+	Idle     time.Duration // to keep an unused connection; default 90 s
+	// MinSpeed is in bytes per second. A body is abandoned if a reader has waited for it for IdleBody in total and received
+	// less than that; default 8 KiB.
 	MinSpeed int64
 }
 
@@ -39,37 +39,49 @@ func (t Timeouts) orDefaults() Timeouts {
 	return t
 }
 
-// NewTransport returns the transport that requests to all upstreams share.
+// NewTransport returns the transport that requests to all upstreams share. It follows the environment's proxy settings, and
+// dials only addresses that the upstream may redirect to.
 func NewTransport(t Timeouts) http.RoundTripper {
 	t = t.orDefaults()
-	dialer := &net.Dialer{Timeout: t.Connect, KeepAlive: 15 * time.Second}
-	base := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialer.DialContext,
-		TLSHandshakeTimeout:   t.TLS,
-		ResponseHeaderTimeout: t.Header,
-		IdleConnTimeout:       t.Idle,
-		MaxIdleConnsPerHost:   32,
-		// A blob's bytes are what its digest is of: they must arrive as stored.
-		DisableCompression: true,
-	}
-	// HTTP/1.1 alone: several downloads over HTTP/2 would share one TCP connection, and one window on a long link.
-	base.Protocols = new(http.Protocols)
-	base.Protocols.SetHTTP1(true)
-	return &idleGuard{next: base, idle: t.IdleBody, least: int64(float64(t.MinSpeed) * t.IdleBody.Seconds())}
+	return t.guardIdle(newDialGuard(t.Connect, t.transport))
 }
 
-// What a read fails with when no byte has come for too long, or too few.
+// maxHeaders limits the headers of a response in bytes.
+const maxHeaders = 128 << 10
+
+// transport returns a transport that uses a dialer.
+func (t Timeouts) transport(dialer *net.Dialer) *http.Transport {
+	base := &http.Transport{
+		DialContext:            dialer.DialContext,
+		TLSHandshakeTimeout:    t.TLS,
+		ResponseHeaderTimeout:  t.Header,
+		IdleConnTimeout:        t.Idle,
+		MaxIdleConnsPerHost:    32,
+		MaxResponseHeaderBytes: maxHeaders,
+		// Blobs must arrive as stored, so that they match their digest.
+		DisableCompression: true,
+	}
+	// Over HTTP/2, parallel downloads would share one TCP connection, with one window on a long link.
+	base.Protocols = new(http.Protocols)
+	base.Protocols.SetHTTP1(true)
+	return base
+}
+
+func (t Timeouts) guardIdle(next http.RoundTripper) *idleGuard {
+	return &idleGuard{next: next, idle: t.IdleBody, least: int64(float64(t.MinSpeed) * t.IdleBody.Seconds())}
+}
+
+// Errors of a read if no bytes arrived for too long, or too few.
 var (
-	errIdle = errors.New("no bytes came for too long")
-	errSlow = errors.New("bytes came too slowly")
+	errIdle = errors.New("no bytes arrived for too long")
+	errSlow = errors.New("bytes arrived too slowly")
 )
 
-// idleGuard ends responses whose bodies stall: net/http has no such limit.
+// idleGuard ends responses whose bodies stall. net/http has no such limit.
 type idleGuard struct {
 	next  http.RoundTripper
 	idle  time.Duration
-	least int64 // bytes in that time
+	least int64 // bytes per idle
 }
 
 func (g *idleGuard) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -93,7 +105,7 @@ type guardedBody struct {
 	expired atomic.Bool
 	cancel  context.CancelCauseFunc
 
-	// Of the present stretch of waiting, as long as idle.
+	// These count since the last check, one every idle of waiting.
 	least  int64
 	came   int64
 	waited time.Duration
@@ -104,7 +116,7 @@ func (b *guardedBody) expire() {
 	b.cancel(errIdle)
 }
 
-// Read runs the clock only while it waits: a caller that is slow to ask is not the upstream's fault.
+// Read runs the clock only while it waits: a caller that reads slowly is not the upstream's fault.
 func (b *guardedBody) Read(p []byte) (int, error) {
 	began := time.Now()
 	b.timer.Reset(b.idle)

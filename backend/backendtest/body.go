@@ -14,7 +14,7 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 )
 
-// stream is a body that can be read once. It checks that it is not asked for more than the contract's buffer.
+// stream is a body that can be read once. It checks that no read exceeds the contract's buffer.
 type stream struct {
 	t testing.TB
 	r io.Reader
@@ -22,17 +22,17 @@ type stream struct {
 
 func (s stream) Read(p []byte) (int, error) {
 	if len(p) > 64<<10 {
-		s.t.Errorf("a read of %d bytes", len(p))
+		s.t.Errorf("read with a buffer of %d bytes", len(p))
 	}
 	return s.r.Read(p)
 }
 
-// rewindable hides all of a reader but Read and Seek, so that a store cannot know more than the contract says.
+// rewindable hides all methods of a reader except Read and Seek.
 type rewindable struct{ io.ReadSeeker }
 
-var errBody = errors.New("the body's own failure")
+var errBody = errors.New("broken body")
 
-// failing is a body that fails after the bytes of data, and cannot be rewound out of it.
+// failing is a body that fails at its end.
 type failing struct{ *bytes.Reader }
 
 func (f failing) Read(p []byte) (int, error) {
@@ -40,6 +40,14 @@ func (f failing) Read(p []byte) (int, error) {
 		return 0, errBody
 	}
 	return f.Reader.Read(p)
+}
+
+// requireBodyError checks that err blames the body, not the store.
+func requireBodyError(t *testing.T, err error) {
+	t.Helper()
+	_, ok := errors.AsType[*backend.BodyError](err)
+	require.True(t, ok, err)
+	require.False(t, backend.Transient(err), err)
 }
 
 var bodyPromises = []promise{
@@ -51,6 +59,7 @@ var bodyPromises = []promise{
 			} {
 				_, err := s.Put(t.Context(), "dir/short", body, int64(size), backend.PutOptions{})
 				require.ErrorIs(t, err, io.ErrUnexpectedEOF, "%s of %d bytes", name, size)
+				requireBodyError(t, err)
 				requireNothing(t, s, "dir/short")
 			}
 		}
@@ -63,18 +72,19 @@ var bodyPromises = []promise{
 			} {
 				_, err := s.Put(t.Context(), "dir/failing", body, int64(size), backend.PutOptions{})
 				require.ErrorIs(t, err, errBody, "%s of %d bytes", name, size)
+				requireBodyError(t, err)
 				requireNothing(t, s, "dir/failing")
 			}
 		}
 	}},
-	{name: "a failing body leaves the object that was there", check: func(t *testing.T, s backend.Store) {
+	{name: "a failing body leaves an existing object", check: func(t *testing.T, s backend.Store) {
 		data := content("old", 1000)
 		put(t, s, "dir/kept", data, backend.PutOptions{})
 		_, err := s.Put(t.Context(), "dir/kept", stream{t, failing{bytes.NewReader(data[:10])}}, 1000, backend.PutOptions{})
 		require.ErrorIs(t, err, errBody)
 		requireObject(t, s, "dir/kept", data)
 	}},
-	{name: "nothing past the size is read", check: func(t *testing.T, s backend.Store) {
+	{name: "Put reads nothing past the size", check: func(t *testing.T, s backend.Store) {
 		for _, size := range []int{0, 1000, PartSize + 1000} {
 			data := content("long", size+1000)
 			for name, wrap := range map[string]func(io.ReadSeeker) io.Reader{
@@ -89,7 +99,7 @@ var bodyPromises = []promise{
 			}
 		}
 	}},
-	{name: "a body begins where its reader stands", check: func(t *testing.T, s backend.Store) {
+	{name: "a body begins at its reader's position", check: func(t *testing.T, s backend.Store) {
 		data := content("offset", PartSize+5000)
 		for _, size := range []int{1000, PartSize + 1000} {
 			r := bytes.NewReader(data)
@@ -106,7 +116,7 @@ var bodyPromises = []promise{
 		require.Error(t, err)
 		requireNothing(t, s, "dir/negative")
 	}},
-	{name: "nothing is visible while a Put is under way", check: func(t *testing.T, s backend.Store) {
+	{name: "nothing is visible during a Put", check: func(t *testing.T, s backend.Store) {
 		for _, size := range []int{100_000, 2*PartSize + 1000} {
 			data := content("slow", size)
 			at := make(chan struct{})
@@ -116,7 +126,7 @@ var bodyPromises = []promise{
 				_, err := s.Put(t.Context(), "dir/slow", stream{t, body}, int64(size), backend.PutOptions{})
 				done <- err
 			}()
-			<-at // half of the body has been read
+			<-at // half of the body was read
 			_, err := s.Stat(t.Context(), "dir/slow")
 			assert.ErrorIs(t, err, backend.ErrNotFound)
 			_, _, err = s.Get(t.Context(), "dir/slow", backend.Range{})
@@ -128,8 +138,8 @@ var bodyPromises = []promise{
 			require.NoError(t, s.Delete(t.Context(), "dir/slow"))
 		}
 	}},
-	{name: "large bodies pass through small buffers", alone: true, check: func(t *testing.T, s backend.Store) {
-		// 4 MiB is sent in one request, 21 MiB in parts; a buffer of a part would show in both.
+	{name: "large bodies need small buffers", alone: true, check: func(t *testing.T, s backend.Store) {
+		// 4 MiB is sent in one request, 21 MiB in parts. A buffer for a part would show in both.
 		for _, size := range []int{4 << 20, 4*PartSize + 1<<20} {
 			data := content("large", size)
 			allocated := func(do func()) uint64 {
@@ -156,7 +166,7 @@ var bodyPromises = []promise{
 	}},
 }
 
-// gate is a reader of no bytes that says when it is reached, and then waits to be opened.
+// gate is an empty reader that signals when it is reached, and then waits until it is opened.
 type gate struct {
 	reached chan<- struct{}
 	open    <-chan struct{}
@@ -168,10 +178,10 @@ func (g *gate) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// writerOnly has no ReadFrom, which would bring its own buffer.
+// writerOnly hides ReadFrom, which would use its own buffer.
 type writerOnly struct{ io.Writer }
 
-// until is a body that ends a context after the bytes of data, and goes on.
+// until is a body that cancels a context after left bytes, and continues.
 type until struct {
 	io.Reader
 	left   int

@@ -16,23 +16,23 @@ import (
 
 var (
 	ifAbsent = backend.PutOptions{Condition: backend.Condition{IfAbsent: true}}
-	sizes    = []int{100, PartSize + 100} // in one request, and in parts
+	sizes    = []int{100, PartSize + 100} // in one request and in parts
 )
 
 func ifMatch(tag backend.ETag) backend.PutOptions {
 	return backend.PutOptions{Condition: backend.Condition{IfMatch: tag}}
 }
 
-// requireRefused checks that a conditional write of size bytes is refused and has no effect.
+// requireRefused checks that a conditional write of size bytes fails without effect.
 func requireRefused(t *testing.T, s backend.Store, key string, size int, o backend.PutOptions) {
 	t.Helper()
 	_, err := s.Put(t.Context(), key, bytes.NewReader(content("refused", size)), int64(size), o)
 	require.ErrorIs(t, err, backend.ErrPrecondition)
-	require.Empty(t, s.(Inspector).Leftovers(t, key))
+	require.Empty(t, s.(inspector).Leftovers(t, key))
 }
 
 var conditionPromises = []promise{
-	{name: "IfAbsent writes only where there is nothing", check: func(t *testing.T, s backend.Store) {
+	{name: "IfAbsent writes only if there is no object", check: func(t *testing.T, s backend.Store) {
 		for _, size := range sizes {
 			data := content("first", size)
 			put(t, s, "dir/absent", data, ifAbsent)
@@ -44,7 +44,7 @@ var conditionPromises = []promise{
 			require.NoError(t, s.Delete(t.Context(), "dir/absent"))
 		}
 	}},
-	{name: "IfMatch writes only over the version it names", check: func(t *testing.T, s backend.Store) {
+	{name: "IfMatch writes only over its version", check: func(t *testing.T, s backend.Store) {
 		for _, size := range sizes {
 			first := put(t, s, "dir/match", content("first", size), backend.PutOptions{})
 			second := put(t, s, "dir/match", content("second", size), ifMatch(first.ETag))
@@ -52,7 +52,7 @@ var conditionPromises = []promise{
 			requireRefused(t, s, "dir/match", size, ifMatch(first.ETag))
 			requireObject(t, s, "dir/match", content("second", size))
 
-			// The tags of stat and list serve as well as those of Put.
+			// The ETags of Stat and List work too.
 			stat, err := s.Stat(t.Context(), "dir/match")
 			require.NoError(t, err)
 			put(t, s, "dir/match", content("third", size), ifMatch(stat.ETag))
@@ -63,7 +63,23 @@ var conditionPromises = []promise{
 			requireObject(t, s, "dir/match", content("fourth", size))
 		}
 	}},
-	{name: "IfMatch does not write where there is nothing", check: func(t *testing.T, s backend.Store) {
+	{name: "IfMatch with an empty ETag is never met", check: func(t *testing.T, s backend.Store) {
+		for _, etag := range []backend.ETag{`""`, `"`, `W/""`} {
+			for _, size := range append(sizes, 0) {
+				data := content("kept", size)
+				kept := put(t, s, "dir/kept", data, backend.PutOptions{})
+				requireRefused(t, s, "dir/kept", size, ifMatch(etag))
+				requireRefused(t, s, "dir/none", size, ifMatch(etag))
+				requireNothing(t, s, "dir/none")
+				if _, ok := s.(backend.Composer); ok {
+					_, err := compose(t.Context(), s, "dir/kept", []backend.Object{kept}, ifMatch(etag))
+					require.ErrorIs(t, err, backend.ErrPrecondition)
+				}
+				requireObject(t, s, "dir/kept", data)
+			}
+		}
+	}},
+	{name: "IfMatch does not write if there is no object", check: func(t *testing.T, s backend.Store) {
 		for _, size := range sizes {
 			gone := put(t, s, "dir/gone", content("gone", size), backend.PutOptions{})
 			require.NoError(t, s.Delete(t.Context(), "dir/gone"))
@@ -71,11 +87,11 @@ var conditionPromises = []promise{
 			requireNothing(t, s, "dir/gone")
 		}
 	}},
-	{name: "of racing IfAbsent writers one wins", check: func(t *testing.T, s backend.Store) {
+	{name: "one of several IfAbsent writers wins", check: func(t *testing.T, s backend.Store) {
 		race(t, s, "dir/absent", 32, 100, ifAbsent)
 		race(t, s, "dir/absent-large", 4, PartSize+100, ifAbsent)
 	}},
-	{name: "of racing IfMatch writers one wins", check: func(t *testing.T, s backend.Store) {
+	{name: "one of several IfMatch writers wins", check: func(t *testing.T, s backend.Store) {
 		for round := range 3 {
 			key := fmt.Sprintf("dir/match-%d", round)
 			race(t, s, key, 32, 100, ifMatch(put(t, s, key, []byte("first"), backend.PutOptions{}).ETag))
@@ -85,7 +101,7 @@ var conditionPromises = []promise{
 	}},
 }
 
-// race has writers put different objects on the same condition, and checks that one did.
+// race makes several writers put different objects on the same condition, and checks that exactly one succeeds.
 func race(t *testing.T, s backend.Store, key string, writers, size int, o backend.PutOptions) {
 	t.Helper()
 	var (
@@ -101,7 +117,7 @@ func race(t *testing.T, s backend.Store, key string, writers, size int, o backen
 			obj, err := s.Put(t.Context(), key, bytes.NewReader(mine), int64(size), o)
 			switch {
 			case err == nil:
-				assert.Nil(t, winner.Swap(&obj), "there are two winners")
+				assert.Nil(t, winner.Swap(&obj), "two writers won")
 				data.Store(&mine)
 			case !errors.Is(err, backend.ErrPrecondition):
 				assert.NoError(t, err)
@@ -110,10 +126,10 @@ func race(t *testing.T, s backend.Store, key string, writers, size int, o backen
 	}
 	close(start)
 	all.Wait()
-	require.NotNil(t, winner.Load(), "nobody won")
+	require.NotNil(t, winner.Load(), "no writer won")
 	requireObject(t, s, key, *data.Load())
 	stat, err := s.Stat(t.Context(), key)
 	require.NoError(t, err)
 	require.Equal(t, winner.Load().ETag, stat.ETag)
-	require.Empty(t, s.(Inspector).Leftovers(t, key))
+	require.Empty(t, s.(inspector).Leftovers(t, key))
 }

@@ -9,7 +9,7 @@ import (
 )
 
 var deletePromises = []promise{
-	{name: "a deleted object is gone, and its neighbours stay", check: func(t *testing.T, s backend.Store) {
+	{name: "Delete removes only its object", check: func(t *testing.T, s backend.Store) {
 		for _, key := range []string{"a/b/c", "a/b/d", "a/b-c"} {
 			put(t, s, key, []byte(key), backend.PutOptions{})
 		}
@@ -22,7 +22,7 @@ var deletePromises = []promise{
 		put(t, s, "a/b/c", []byte("again"), backend.PutOptions{})
 		requireObject(t, s, "a/b/c", []byte("again"))
 	}},
-	{name: "to delete what does not exist is no error", check: func(t *testing.T, s backend.Store) {
+	{name: "deleting a missing object is no error", check: func(t *testing.T, s backend.Store) {
 		put(t, s, "dir/there", []byte("x"), backend.PutOptions{})
 		for _, key := range []string{"missing", "missing/below", "dir", "dir/missing", "dir/there/below"} {
 			require.NoError(t, s.Delete(t.Context(), key), key)

@@ -13,7 +13,7 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 )
 
-// fillStore puts an empty object at every key.
+// fillStore puts an empty object at each key.
 func fillStore(t *testing.T, s backend.Store, keys []string) {
 	t.Helper()
 	puts, ctx := errgroup.WithContext(t.Context())
@@ -28,12 +28,12 @@ func fillStore(t *testing.T, s backend.Store, keys []string) {
 }
 
 var listPromises = []promise{
-	{name: "keys come in byte order, within the prefix, after the key given", check: func(t *testing.T, s backend.Store) {
+	{name: "List yields keys with the prefix in order", check: func(t *testing.T, s backend.Store) {
 		all := []string{
 			"A", "B/a", "a!b", "a-b", "a.b/c", "a/-", "a/b", "a/b-c", "a/c/d", "a/c/d-e", "a/c-", "a/c0", "a0", "a0/b",
 			"ab/c", "b b/c d", "b+b", "b%2Fb", "ü/ö", "日本", "z/z/z/z/z/z", "~", "x:y/z:sha256", "&<>\"'",
 		}
-		// Not "a0" beside "a0/b": no key is the folder of another.
+		// Not "a0" and "a0/b": a key should not be the folder of another.
 		all = slices.DeleteFunc(all, func(k string) bool { return k == "a0" })
 		fillStore(t, s, all)
 		slices.Sort(all)
@@ -46,7 +46,7 @@ var listPromises = []promise{
 						want = append(want, key)
 					}
 				}
-				// Some hundred listings: every pair on a store that is fast to ask would be the same code again.
+				// A few hundred of all pairs are enough.
 				if after != "" && prefix != "" && !strings.HasPrefix(after, "a/") {
 					continue
 				}
@@ -54,7 +54,7 @@ var listPromises = []promise{
 			}
 		}
 	}},
-	{name: "a listing goes on past a thousand objects", check: func(t *testing.T, s backend.Store) {
+	{name: "List yields more than a thousand objects", check: func(t *testing.T, s backend.Store) {
 		var all []string
 		for i := range 1005 {
 			all = append(all, fmt.Sprintf("many/%d/%d", i%7, i))
@@ -64,7 +64,7 @@ var listPromises = []promise{
 		require.Equal(t, all, keys(t, s, "many/", ""))
 		require.Equal(t, all[1002:], keys(t, s, "", all[1001]))
 
-		// The consumer may stop, and go on later where it stopped.
+		// A consumer may stop and continue later.
 		var some []string
 		for o, err := range s.List(t.Context(), "many/", "") {
 			require.NoError(t, err)
@@ -74,7 +74,7 @@ var listPromises = []promise{
 		}
 		require.Equal(t, all, append(some, keys(t, s, "many/", some[499])...))
 
-		// A listing that is called off must not look complete.
+		// A canceled listing must not look complete.
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		seen := 0

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Localhost finds all names below localhost on this machine, as browsers do and Go does not.
+// Localhost resolves all names below localhost to this machine, as browsers do, unlike Go.
 func Localhost(next http.RoundTripper) http.RoundTripper { return localhost{next} }
 
 type localhost struct{ http.RoundTripper }
@@ -15,7 +15,7 @@ func (l localhost) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !strings.HasSuffix(r.URL.Hostname(), ".localhost") {
 		return l.RoundTripper.RoundTrip(r)
 	}
-	// The request is the caller's: a round tripper may not change it.
+	// A round tripper must not change the caller's request.
 	found, u := r.WithContext(r.Context()), *r.URL
 	if found.Host == "" {
 		found.Host = u.Host

@@ -13,12 +13,12 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 )
 
-// Actions are all that the credentials of a bucket need to be permitted.
+// Actions are all permissions that the credentials for a bucket need.
 var Actions = []string{
 	"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListBucket", "s3:ListBucketMultipartUploads",
 }
 
-// Policy permits actions on a bucket and what is in it.
+// Policy returns a policy that permits actions on a bucket and its objects.
 func Policy(bucket string, actions []string) string {
 	text, err := json.Marshal(map[string]any{
 		"Version": "2012-10-17",
@@ -27,14 +27,14 @@ func Policy(bucket string, actions []string) string {
 		}},
 	})
 	if err != nil {
-		panic(err) // it is made of strings
+		panic(err) // it contains only strings
 	}
 	return string(text)
 }
 
-// Permissions checks that Actions do, and that a store names the one that is missing. It is given stores at one place
-// in a bucket: one that may do everything, which has to be an Abandoner, and by open those whose credentials have a
-// policy. root is what keys begin with in ARNs.
+// Permissions checks that Actions are sufficient, and that a store names the missing one. The stores use the same part of a
+// bucket: all has all permissions and must be an abandoner; open opens a store whose credentials have a policy. root is
+// the prefix of keys in ARNs.
 func Permissions(t *testing.T, all backend.Store, bucket, root string, open func(t *testing.T, policy string) backend.Store) {
 	there := put(t, all, "dir/there", []byte("there"), backend.PutOptions{})
 	calls := []struct {
@@ -65,11 +65,11 @@ func Permissions(t *testing.T, all backend.Store, bucket, root string, open func
 		{"compose", []string{"s3:PutObject"}, "dir/key", func(t *testing.T, s backend.Store) error {
 			_, err := s.(backend.Composer).Compose(t.Context(), "dir/key", []backend.Object{there}, backend.PutOptions{})
 			if missing, ok := errors.AsType[*backend.PermissionError](err); ok && missing.Action == "s3:GetObject" {
-				err = nil // of the part: that is for the next one
+				err = nil // of the part, which the next case checks
 			}
 			return err
 		}},
-		{"compose of what may not be read", []string{"s3:GetObject"}, "dir/there", func(t *testing.T, s backend.Store) error {
+		{"compose of unreadable parts", []string{"s3:GetObject"}, "dir/there", func(t *testing.T, s backend.Store) error {
 			_, err := s.(backend.Composer).Compose(t.Context(), "dir/key", []backend.Object{there}, backend.PutOptions{})
 			if missing, ok := errors.AsType[*backend.PermissionError](err); ok && missing.Action == "s3:PutObject" {
 				err = nil
@@ -84,7 +84,7 @@ func Permissions(t *testing.T, all backend.Store, bucket, root string, open func
 			if !ok || missing.Action != "s3:AbortMultipartUpload" {
 				return nil
 			}
-			require.ErrorIs(t, err, backend.ErrPrecondition, "why it had to be aborted is still told")
+			require.ErrorIs(t, err, backend.ErrPrecondition, "the reason for the abort")
 			return err
 		}},
 		{"list", []string{"s3:ListBucket"}, "", func(t *testing.T, s backend.Store) error {
@@ -96,7 +96,7 @@ func Permissions(t *testing.T, all backend.Store, bucket, root string, open func
 		{"sweep", []string{"s3:ListBucketMultipartUploads"}, "", func(t *testing.T, s backend.Store) error {
 			return s.(backend.Sweeper).Sweep(t.Context(), "dir/none")
 		}},
-		{"sweep of something", []string{"s3:AbortMultipartUpload"}, "dir/abandoned", func(t *testing.T, s backend.Store) error {
+		{"sweep of an upload", []string{"s3:AbortMultipartUpload"}, "dir/abandoned", func(t *testing.T, s backend.Store) error {
 			err := s.(backend.Sweeper).Sweep(t.Context(), "dir/abandoned")
 			if missing, ok := errors.AsType[*backend.PermissionError](err); ok && missing.Action == "s3:ListBucketMultipartUploads" {
 				err = nil
@@ -109,7 +109,7 @@ func Permissions(t *testing.T, all backend.Store, bucket, root string, open func
 	}
 	for _, removed := range append([]string{"nothing"}, Actions...) {
 		t.Run("without "+removed, func(t *testing.T) {
-			all.(Abandoner).Abandon(t, "dir/abandoned")
+			all.(abandoner).Abandon(t, "dir/abandoned")
 			put(t, all, "dir/key", []byte("x"), backend.PutOptions{})
 			actions := slices.DeleteFunc(slices.Clone(Actions), func(a string) bool { return a == removed })
 			s := open(t, Policy(bucket, actions))

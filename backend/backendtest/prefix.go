@@ -8,7 +8,7 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 )
 
-// Prefix checks two stores in one bucket, one of which is confined to a prefix of the other.
+// Prefix checks two stores in one bucket: whole, and part, which is confined to a prefix of it.
 func Prefix(t *testing.T, whole, part backend.Store, prefix string) {
 	put(t, part, "a/b", []byte("x"), backend.PutOptions{})
 	put(t, whole, prefix+"/c", []byte("y"), backend.PutOptions{})

@@ -28,7 +28,7 @@ func signer(t *testing.T, p backend.Presigner) backend.Signer {
 	return signer
 }
 
-// request does a request as a client that knows nothing of the store.
+// request makes a request without credentials.
 func request(t *testing.T, method, url, ranges string) (status int, body string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
@@ -45,7 +45,7 @@ func request(t *testing.T, method, url, ranges string) (status int, body string)
 }
 
 var presignPromises = []promise{
-	{name: "a URL answers GET, with or without Range", check: func(t *testing.T, s backend.Store) {
+	{name: "a URL works for GET, with or without Range", check: func(t *testing.T, s backend.Store) {
 		put(t, s, "blobs/sha256/x", []byte("0123456789"), backend.PutOptions{})
 		u := presign(t, s, "blobs/sha256/x", time.Now(), time.Hour)
 		status, body := request(t, "GET", u, "")
@@ -58,7 +58,7 @@ var presignPromises = []promise{
 		require.Equal(t, 206, status)
 		require.Equal(t, "789", body)
 	}},
-	{name: "a URL allows nothing else", check: func(t *testing.T, s backend.Store) {
+	{name: "a URL works for nothing else", check: func(t *testing.T, s backend.Store) {
 		put(t, s, "blobs/x", []byte("x"), backend.PutOptions{})
 		u := presign(t, s, "blobs/x", time.Now(), time.Hour)
 		for _, method := range []string{"HEAD", "PUT", "DELETE"} {
@@ -67,7 +67,7 @@ var presignPromises = []promise{
 		}
 		requireObject(t, s, "blobs/x", []byte("x"))
 	}},
-	{name: "a URL may be signed in the past, and ends with its time", check: func(t *testing.T, s backend.Store) {
+	{name: "a URL may be signed in the past", check: func(t *testing.T, s backend.Store) {
 		put(t, s, "blobs/x", []byte("x"), backend.PutOptions{})
 		past := time.Now().Add(-10 * time.Minute)
 		status, body := request(t, "GET", presign(t, s, "blobs/x", past, 15*time.Minute), "")
@@ -76,16 +76,16 @@ var presignPromises = []promise{
 		status, _ = request(t, "GET", presign(t, s, "blobs/x", past, 5*time.Minute), "")
 		require.Equal(t, 403, status)
 	}},
-	{name: "the same times give the same URL", check: func(t *testing.T, s backend.Store) {
+	{name: "equal times give equal URLs", check: func(t *testing.T, s backend.Store) {
 		at := time.Now()
 		require.Equal(t, presign(t, s, "a", at, time.Hour), presign(t, s, "a", at.UTC(), time.Hour))
 		require.NotEqual(t, presign(t, s, "a", at, time.Hour), presign(t, s, "a", at.Add(-time.Minute), time.Hour))
 		require.NotEqual(t, presign(t, s, "a", at, time.Hour), presign(t, s, "b", at, time.Hour))
 	}},
-	{name: "the same credentials are the same signer", check: func(t *testing.T, s backend.Store) {
+	{name: "equal credentials give the same signer", check: func(t *testing.T, s backend.Store) {
 		require.True(t, signer(t, s.(backend.Presigner)) == signer(t, s.(backend.Presigner)))
 	}},
-	{name: "a URL is for any key, also of what does not exist", check: func(t *testing.T, s backend.Store) {
+	{name: "every valid key can be presigned", check: func(t *testing.T, s backend.Store) {
 		for _, key := range goodKeys {
 			put(t, s, key, []byte(key), backend.PutOptions{})
 			status, body := request(t, "GET", presign(t, s, key, time.Now(), time.Hour), "")
@@ -96,7 +96,7 @@ var presignPromises = []promise{
 			require.Equal(t, 404, status, key)
 		}
 	}},
-	{name: "a URL lasts from a second to seven days", check: func(t *testing.T, s backend.Store) {
+	{name: "a URL is valid for a second to seven days", check: func(t *testing.T, s backend.Store) {
 		for _, expires := range []time.Duration{-time.Hour, 0, time.Millisecond, 7*24*time.Hour + time.Second} {
 			_, _, err := signer(t, s.(backend.Presigner)).PresignGet("a", time.Now(), expires)
 			require.Error(t, err, fmt.Sprint(expires))
@@ -107,7 +107,7 @@ var presignPromises = []promise{
 	}},
 }
 
-// Public checks a store that signs for another address than its own: base is the URL there of the empty key.
+// Public checks a store with a public endpoint. base is the URL of the empty key there.
 func Public(t *testing.T, s backend.Store, base string) {
 	put(t, s, "dir/a:b", []byte("public"), backend.PutOptions{})
 	u := Signs(t, s, base)
@@ -116,7 +116,7 @@ func Public(t *testing.T, s backend.Store, base string) {
 	require.Equal(t, "public", body)
 }
 
-// Signs checks what URLs of a store begin with, and asks for none. It returns that of dir/a:b.
+// Signs checks that URLs begin with base, without requesting any. It returns the URL of dir/a:b.
 func Signs(t *testing.T, s backend.Store, base string) (url string) {
 	u := presign(t, s, "dir/a:b", time.Now(), time.Hour)
 	require.True(t, strings.HasPrefix(u, base+"dir/a%3Ab?"), "%s does not begin with %s", u, base)

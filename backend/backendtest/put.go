@@ -13,7 +13,7 @@ import (
 )
 
 var putPromises = []promise{
-	{name: "an object of any size is stored as given", check: func(t *testing.T, s backend.Store) {
+	{name: "objects of any size are stored", once: true, check: func(t *testing.T, s backend.Store) {
 		for _, size := range []int{0, 1, 100_000, PartSize, PartSize + 1, 2*PartSize + 1000} {
 			data := content("sizes", size)
 			for name, body := range map[string]io.Reader{
@@ -28,14 +28,14 @@ var putPromises = []promise{
 			}
 		}
 	}},
-	{name: "put, get, stat and list tell the same of an object", check: func(t *testing.T, s backend.Store) {
+	{name: "all methods agree about an object", check: func(t *testing.T, s backend.Store) {
 		for _, size := range []int{10, PartSize + 10} {
 			data := content("same", size)
 			o := backend.PutOptions{
 				ContentType: "application/vnd.oci.image.manifest.v1+json",
 				Metadata:    map[string]string{"digest": "sha256:0123", "expires": "never", "x": "~ !\"#$%&'()*+,-./:;<=>?@[]^_`{|}"},
 			}
-			before := time.Now().Add(-2 * time.Second) // clocks on the wire have whole seconds
+			before := time.Now().Add(-2 * time.Second) // HTTP dates have whole seconds
 			obj := put(t, s, "dir/same", data, o)
 			require.True(t, obj.Modified.IsZero())
 			obj.AsOf = time.Time{}
@@ -61,14 +61,14 @@ var putPromises = []promise{
 			}
 		}
 	}},
-	{name: "an object has a content type where none is given", check: func(t *testing.T, s backend.Store) {
+	{name: "an object has a default content type", check: func(t *testing.T, s backend.Store) {
 		require.Equal(t, "application/octet-stream", put(t, s, "dir/typeless", nil, backend.PutOptions{}).ContentType)
 		o, err := s.Stat(t.Context(), "dir/typeless")
 		require.NoError(t, err)
 		require.Equal(t, "application/octet-stream", o.ContentType)
 		require.Empty(t, o.Metadata)
 	}},
-	{name: "an object is replaced with all that it had", check: func(t *testing.T, s backend.Store) {
+	{name: "Put replaces all attributes", check: func(t *testing.T, s backend.Store) {
 		old := put(t, s, "dir/replaced", []byte("old"), backend.PutOptions{ContentType: "text/old", Metadata: map[string]string{"old": "1"}})
 		put(t, s, "dir/replaced", []byte("newer"), backend.PutOptions{Metadata: map[string]string{"new": "2"}})
 		requireObject(t, s, "dir/replaced", []byte("newer"))
@@ -78,7 +78,7 @@ var putPromises = []promise{
 		require.Equal(t, "application/octet-stream", o.ContentType)
 		require.Equal(t, map[string]string{"new": "2"}, o.Metadata)
 	}},
-	{name: "the announced SHA-256 lets the right bytes through", check: func(t *testing.T, s backend.Store) {
+	{name: "bytes with the announced SHA-256 are stored", once: true, check: func(t *testing.T, s backend.Store) {
 		for _, size := range []int{0, 1000, PartSize + 1000} {
 			data := content("right", size)
 			for name, body := range map[string]io.Reader{
@@ -90,7 +90,7 @@ var putPromises = []promise{
 			}
 		}
 	}},
-	{name: "the announced SHA-256 keeps all other bytes out", check: func(t *testing.T, s backend.Store) {
+	{name: "bytes with another SHA-256 are refused", once: true, check: func(t *testing.T, s backend.Store) {
 		for _, size := range []int{0, 1000, PartSize + 1000} {
 			data := content("wrong", size)
 			for name, body := range map[string]io.Reader{

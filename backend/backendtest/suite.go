@@ -1,6 +1,5 @@
-// Package backendtest is the contract of package backend as a test suite. Every store passes all of it: what holds for
-// one store only is not part of the contract. Run is the main part; Missing, Denied and Outage need stores that are
-// set up for them.
+// Package backendtest contains the contract of package backend as a test suite that every store passes. Run is the main
+// part. The other functions need stores or servers that are set up for them.
 package backendtest
 
 import (
@@ -9,33 +8,44 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 )
 
-// PartSize is where the stores under test have to begin a second part, where they know parts.
+// PartSize is the size in bytes from which stores under test must send objects in parts.
 const PartSize = backend.MinPart
 
-// Inspector is what a store under test has to implement besides backend.Store: a look at what it keeps behind its
-// interface.
-type Inspector interface {
-	// Leftovers names what there still is of writes to key that have not become an object: uploads, temporary files.
+// inspector is implemented by all stores under test.
+type inspector interface {
+	// Leftovers returns the names of unfinished uploads or temporary files of writes to key.
 	Leftovers(t testing.TB, key string) []string
 }
 
-// Abandoner is what a store under test that is a backend.Sweeper has to implement.
-type Abandoner interface {
-	// Abandon begins a write to key, and leaves it as one does that dies.
+// abandoner is implemented by stores under test that are a backend.Sweeper.
+type abandoner interface {
+	// Abandon begins a write to key and leaves it unfinished, like a process that dies.
 	Abandon(t testing.TB, key string)
 }
 
-// promise is a sentence of the contract.
+// promise is one claim of the contract.
 type promise struct {
 	name  string
 	check func(t *testing.T, s backend.Store)
-	alone bool // not at the same time as others: memory is measured
+	alone bool // not in parallel, since it measures memory
+	once  bool // sends streams, which no store can send again
 }
 
-// Run checks the contract on stores that open makes. Each has to be empty, and to implement Inspector. The optional
-// abilities are checked of the stores that have them; a store says which it has by an assertion in its own package.
+// Run checks the contract on stores from open. Each store must be empty and have the method
+//
+//	Leftovers(t testing.TB, key string) []string // names of unfinished uploads or temporary files of writes to key
+//
+// and, if it is a backend.Sweeper,
+//
+//	Abandon(t testing.TB, key string) // begins a write to key and leaves it unfinished
+//
+// Run checks the optional capabilities that a store has. Stores assert theirs in their own packages.
 func Run(t *testing.T, open func(t *testing.T) backend.Store) {
-	for _, room := range []struct {
+	run(t, open, func(string, promise) bool { return true })
+}
+
+func run(t *testing.T, open func(t *testing.T) backend.Store, selects func(group string, p promise) bool) {
+	for _, group := range []struct {
 		name     string
 		promises []promise
 	}{
@@ -52,17 +62,20 @@ func Run(t *testing.T, open func(t *testing.T) backend.Store) {
 		{"presign", presignPromises},
 		{"sweep", sweepPromises},
 	} {
-		t.Run(room.name, func(t *testing.T) {
-			for _, p := range room.promises {
+		t.Run(group.name, func(t *testing.T) {
+			for _, p := range group.promises {
+				if !selects(group.name, p) {
+					continue
+				}
 				t.Run(p.name, func(t *testing.T) {
 					if !p.alone {
 						t.Parallel()
 					}
 					s := open(t)
-					if _, ok := s.(Inspector); !ok {
-						t.Fatalf("%T is no Inspector", s)
+					if _, ok := s.(inspector); !ok {
+						t.Fatalf("%T has no method Leftovers", s)
 					}
-					if has(s, room.name) {
+					if has(s, group.name) {
 						p.check(t, s)
 					}
 				})
@@ -71,10 +84,10 @@ func Run(t *testing.T, open func(t *testing.T) backend.Store) {
 	}
 }
 
-// has tells whether a store has the ability that a room is about.
-func has(s backend.Store, room string) bool {
+// has reports whether a store has the capability that a group checks.
+func has(s backend.Store, group string) bool {
 	ok := true
-	switch room {
+	switch group {
 	case "compose":
 		_, ok = s.(backend.Composer)
 	case "presign":

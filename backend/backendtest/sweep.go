@@ -9,9 +9,9 @@ import (
 )
 
 var sweepPromises = []promise{
-	{name: "what the dead have left at a key is removed, and nothing else", check: func(t *testing.T, s backend.Store) {
-		sweeper, abandon := s.(backend.Sweeper), s.(Abandoner).Abandon
-		left := func(key string) []string { return s.(Inspector).Leftovers(t, key) }
+	{name: "Sweep removes only unfinished writes to its key", check: func(t *testing.T, s backend.Store) {
+		sweeper, abandon := s.(backend.Sweeper), s.(abandoner).Abandon
+		left := func(key string) []string { return s.(inspector).Leftovers(t, key) }
 		data := content("there", 1000)
 		put(t, s, "blobs/x y:0", data, backend.PutOptions{})
 		require.NoError(t, sweeper.Sweep(t.Context(), "blobs/x y:0"), "nothing to sweep")
@@ -22,7 +22,7 @@ var sweepPromises = []promise{
 		require.NoError(t, sweeper.Sweep(t.Context(), "blobs/x y:0"))
 		require.Empty(t, left("blobs/x y:0"))
 		requireObject(t, s, "blobs/x y:0", data)
-		require.Len(t, left("blobs/x y:01"), 1, "a key that begins with it")
+		require.Len(t, left("blobs/x y:01"), 1, "a longer key")
 		require.NoError(t, sweeper.Sweep(t.Context(), "blobs/none"))
 		require.Empty(t, left("blobs/none"))
 		requireNothing(t, s, "blobs/none")

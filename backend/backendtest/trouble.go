@@ -17,7 +17,7 @@ import (
 func Missing(t *testing.T, s backend.Store) {
 	for name, err := range each(t, s) {
 		if name == "stat" {
-			// The answer to HEAD has no body to say more than 404.
+			// A response to HEAD has no body, only the status 404.
 			require.True(t, errors.Is(err, backend.ErrNoBucket) || errors.Is(err, backend.ErrNotFound), "stat: %v", err)
 			continue
 		}
@@ -26,8 +26,8 @@ func Missing(t *testing.T, s backend.Store) {
 	}
 }
 
-// Denied checks a store whose credentials are wrong. stat is what Stat says of it, where that is not
-// backend.ErrDenied: the answer to HEAD is a bare status.
+// Denied checks a store with wrong credentials. stat is the error of Stat, which may not be backend.ErrDenied: a response to
+// HEAD has only a status.
 func Denied(t *testing.T, s backend.Store, stat error) {
 	for name, err := range each(t, s) {
 		if name == "stat" {
@@ -37,7 +37,7 @@ func Denied(t *testing.T, s backend.Store, stat error) {
 		require.ErrorIs(t, err, backend.ErrDenied, name)
 	}
 
-	// The store can refuse a request before it has seen its body, while the transport is still sending that.
+	// The store can refuse a request before it has read the body, while the transport is still sending it.
 	data := content("unread", PartSize)
 	for range 5 {
 		body := &returned{stream: stream{t, bytes.NewReader(data)}}
@@ -47,20 +47,20 @@ func Denied(t *testing.T, s backend.Store, stat error) {
 	}
 }
 
-// returned is a body that must not be read any more once Put has returned.
+// returned is a body that must not be read after Put has returned.
 type returned struct {
 	stream
-	over bool // not guarded, on purpose: the race detector tells of a read at the wrong time
+	over bool // not guarded, so that the race detector reports late reads
 }
 
 func (r *returned) Read(p []byte) (int, error) {
 	if r.over {
-		r.t.Error("the body was read after Put had returned")
+		r.t.Error("body read after Put returned")
 	}
 	return r.stream.Read(p)
 }
 
-// each calls every method of the store, with what another store would take.
+// each calls every method of the store with valid arguments.
 func each(t *testing.T, s backend.Store) map[string]error {
 	errs := make(map[string]error)
 	_, _, errs["get"] = s.Get(t.Context(), "dir/key", backend.Range{})
@@ -79,7 +79,7 @@ func each(t *testing.T, s backend.Store) map[string]error {
 	return errs
 }
 
-// Outage checks a store whose server goes away and comes back. It is given an empty store.
+// Outage checks a store whose server stops and starts again. The store must be empty.
 func Outage(t *testing.T, s backend.Store, stop, start func()) {
 	data := content("outage", overflow)
 	put(t, s, "dir/outage", data, backend.PutOptions{})
@@ -93,9 +93,10 @@ func Outage(t *testing.T, s backend.Store, stop, start func()) {
 	n, err := io.Copy(io.Discard, body)
 	require.Error(t, err, "after %d bytes more", n)
 	require.NotErrorIs(t, err, io.EOF)
+	require.True(t, backend.Transient(err), err)
 	require.Less(t, n, int64(overflow-1<<20))
 
-	// A store retries for as long as its library likes to; the context has the last word.
+	// The context ends the store's retries.
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	_, _, err = s.Get(ctx, "dir/outage", backend.Range{})
@@ -105,7 +106,7 @@ func Outage(t *testing.T, s backend.Store, stop, start func()) {
 	require.Error(t, err)
 	if p, ok := s.(backend.Presigner); ok {
 		_, _, err := signer(t, p).PresignGet("dir/outage", time.Now(), time.Hour)
-		require.NoError(t, err, "to sign takes no server")
+		require.NoError(t, err, "presigning needs no server")
 	}
 
 	start()

@@ -15,14 +15,14 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 )
 
-// Proxy returns a handler that passes all requests to the server at endpoint, and calls see for each before.
+// Proxy returns a handler that calls see for each request and passes it to the server at endpoint.
 func Proxy(t *testing.T, endpoint string, see func(*http.Request)) http.Handler {
 	t.Helper()
 	to, err := url.Parse(endpoint)
 	require.NoError(t, err)
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(to)
-		r.Out.Host = r.In.Host // it is signed
+		r.Out.Host = r.In.Host // which is signed
 	}}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		see(r)
@@ -30,9 +30,9 @@ func Proxy(t *testing.T, endpoint string, see func(*http.Request)) http.Handler 
 	})
 }
 
-// Wire checks what a store sends to an S3 server: nothing that half of the servers do not understand. It is given the
-// server's URL, and how to open a store at another URL.
-func Wire(t *testing.T, endpoint string, open func(endpoint string) backend.Store) {
+// Wire checks that a store only sends what all S3 servers understand. endpoint is an S3 server, and open opens a store at
+// another URL.
+func Wire(t *testing.T, endpoint string, open func(t *testing.T, endpoint string) backend.Store) {
 	var (
 		mu   sync.Mutex
 		seen []*http.Request
@@ -43,7 +43,7 @@ func Wire(t *testing.T, endpoint string, open func(endpoint string) backend.Stor
 		seen = append(seen, r.Clone(t.Context()))
 	}))
 	t.Cleanup(proxy.Close)
-	s := open(proxy.URL)
+	s := open(t, proxy.URL)
 
 	small, large := content("small", 1000), content("large", PartSize+1000)
 	for _, data := range [][]byte{nil, small, large} {
@@ -79,7 +79,7 @@ func Wire(t *testing.T, endpoint string, open func(endpoint string) backend.Stor
 		require.NotContains(t, hash, "STREAMING", what)
 		if r.Method == http.MethodPut && r.ContentLength > 0 {
 			bodies++
-			// Only the parts of a stream go unsigned; their upload is completed when all of them have arrived.
+			// Only parts of a stream are unsigned. Their upload is completed after all of them have arrived.
 			require.True(t, len(hash) == 64 || hash == "UNSIGNED-PAYLOAD" && query.Has("partNumber"), "%s: %s", what, hash)
 		}
 	}

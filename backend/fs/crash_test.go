@@ -18,13 +18,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/entrepot-io/entrepot/backend"
+	"github.com/entrepot-io/entrepot/backend/backendtest"
 	"github.com/entrepot-io/entrepot/backend/fs"
 )
 
-// The test binary is also the program that writes in the background of these tests, as itself in another process.
+// helperEnv names the helper that the test binary runs when it is started as another process.
 const helperEnv = "ENTREPOT_FS_TEST_HELPER"
 
-var helpers = map[string]func(s *fs.Store, seed uint64) error{"write": writeForEver, "count": count}
+var helpers = map[string]func(s *fs.Store, seed uint64) error{
+	"write": writeUntilKilled, "count": count, "limit": putPastLimit, "visit": visit,
+}
+
+// background is the context of helpers, which have no test.
+var background = context.Background()
 
 func TestMain(m *testing.M) {
 	run, ok := helpers[os.Getenv(helperEnv)]
@@ -45,7 +51,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// helper starts one of the helpers on a folder, and waits until it is at work.
+// helper starts a helper on a folder and waits until it runs.
 func helper(t *testing.T, name, dir string, seed uint64) (cmd *exec.Cmd, stderr *bytes.Buffer) {
 	t.Helper()
 	cmd = exec.Command(os.Args[0], dir, strconv.FormatUint(seed, 10))
@@ -61,19 +67,17 @@ func helper(t *testing.T, name, dir string, seed uint64) (cmd *exec.Cmd, stderr 
 	return cmd, stderr
 }
 
-func TestKilledWritersLeaveWholeObjectsOnly(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+func TestKilledWritersLeaveNoPartialObjects(t *testing.T) {
+	r := rand.New(rand.NewPCG(backendtest.Seed(t), 0))
 	dir := t.TempDir()
 	s := open(t, dir)
 	seen, left := 0, 0
-	for round := range 60 {
+	for round := range 25 {
 		first, firstErr := helper(t, "write", dir, r.Uint64())
 		second, secondErr := helper(t, "write", dir, r.Uint64())
 		time.Sleep(time.Duration(r.IntN(30)) * time.Millisecond)
 		require.NoError(t, first.Process.Kill())
-		// An Open cleans up after the dead, and must not touch what the living have in hand.
+		// Open removes what dead writers left, but not the files of live ones.
 		open(t, dir)
 		time.Sleep(time.Duration(r.IntN(20)) * time.Millisecond)
 		require.NoError(t, second.Process.Kill())
@@ -89,13 +93,13 @@ func TestKilledWritersLeaveWholeObjectsOnly(t *testing.T) {
 			requireWhole(t, s, o.Key)
 		}
 	}
-	require.NotZero(t, seen, "the test has seen no object")
-	require.NotZero(t, left, "the test has killed nobody in the middle")
+	require.NotZero(t, seen, "no objects seen")
+	require.NotZero(t, left, "no writer was killed during a write")
 	t.Logf("%d objects seen, %d temporary files left", seen, left)
 	require.Empty(t, open(t, dir).Leftovers(t, ""))
 }
 
-// requireWhole checks an object against the hash that stands beside it.
+// requireWhole checks an object against the hash in its metadata.
 func requireWhole(t *testing.T, s backend.Store, key string) {
 	t.Helper()
 	body, o, err := s.Get(t.Context(), key, backend.Range{})
@@ -109,8 +113,8 @@ func requireWhole(t *testing.T, s backend.Store, key string) {
 	require.Equal(t, "text/"+o.Metadata["sha256"], o.ContentType)
 }
 
-// writeForEver does all that changes the folder, until it is killed.
-func writeForEver(s *fs.Store, seed uint64) error {
+// writeUntilKilled puts, composes and deletes objects until it is killed.
+func writeUntilKilled(s *fs.Store, seed uint64) error {
 	r := rand.New(rand.NewPCG(seed, 1))
 	bytesOf := rand.NewChaCha8(sha256.Sum256([]byte(strconv.FormatUint(seed, 10))))
 	ctx := context.Background()
@@ -150,7 +154,7 @@ func describe(data []byte, o backend.PutOptions) backend.PutOptions {
 
 const turns = 100
 
-// Four processes count in one object, each by reading it and writing the next number over that version.
+// Four processes increment the number in one object, with a condition on the version that they read.
 func TestConditionsHoldBetweenProcesses(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// Delete removes the object, and the folders that it leaves empty: a blob on its way has a folder of its own, and they
-// would add up. It is not synced to the disk: a power cut may bring the object back, whole.
+// Delete removes the object and the folders that this leaves empty; the folders of fills would pile up otherwise. It does
+// not sync: after a power cut the object may be back, intact.
 func (s *Store) Delete(ctx context.Context, key string) error {
 	root, err := s.begin(ctx, key)
 	if err != nil {
@@ -28,7 +28,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
-// remove is called with the lock held: nobody can put an object in an empty folder, or in its place.
+// remove removes a file. The lock must be held, so that nobody puts an object into an empty folder or in its place.
 func remove(root *os.Root, name string) error {
 	info, err := root.Lstat(name)
 	switch {
@@ -37,15 +37,26 @@ func remove(root *os.Root, name string) error {
 	case err != nil:
 		return err
 	case info.IsDir():
-		return nil // a part of other objects' keys
+		return nil // the key is only a prefix of other keys
 	}
 	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for folder := path.Dir(name); folder != objects; folder = path.Dir(folder) {
-		if root.Remove(folder) != nil {
-			break // it is not empty
+	removeEmpty(root, path.Dir(name))
+	return nil
+}
+
+// removeEmpty removes a folder if it is empty or missing, and then the folders above it that are empty. The lock must be
+// held, since a writer may have just created the folder.
+func removeEmpty(root *os.Root, folder string) {
+	for ; folder != objects; folder = path.Dir(folder) {
+		info, err := root.Lstat(folder)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		// Remove would also remove a symbolic link, or an object at the name.
+		if err != nil || !info.IsDir() || root.Remove(folder) != nil {
+			return
 		}
 	}
-	return nil
 }

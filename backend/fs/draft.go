@@ -6,10 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"syscall"
 )
 
-// draft is a file on its way to become an object. It is locked for as long as its writer lives, which is how sweep
+// draft is a file on its way to become an object. It is locked for as long as its writer lives, which is how a sweep
 // knows the left-overs of the dead from the drafts of the living, however old either is.
 type draft struct {
 	*os.File
@@ -21,63 +20,51 @@ func newDraft(root *os.Root) (*draft, error) {
 	for {
 		name := path.Join(temporary, rand.Text())
 		f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+		if errors.Is(err, fs.ErrNotExist) {
+			if err = makeTemporary(root); err == nil {
+				continue
+			}
+		}
 		if err != nil {
 			return nil, err
 		}
 		d := &draft{File: f, root: root, name: name}
-		// A sweep may come between the creation and the lock: it then holds the lock, or has had it and the file has
-		// no name any more.
-		err = flock(f)
-		if err == nil && named(f) {
+		// A sweep may come between the creation and the lock: it then holds the lock, or has removed the file.
+		locked, err := tryLock(f)
+		if locked && d.named() {
 			return d, nil
 		}
 		d.discard()
-		if err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {
+		if err != nil {
 			return nil, err
 		}
 	}
 }
 
-// discard closes the draft and removes its name, which it has no more where it has become an object by rename.
-func (d *draft) discard() {
-	_ = d.root.Remove(d.name) // what cannot be removed now, the next Open removes
-	_ = d.Close()             // it was synced, or is not wanted
-}
-
-// sweep removes the drafts whose writers are no more.
-func sweep(root *os.Root) error {
-	entries, err := fs.ReadDir(root.FS(), temporary)
-	if err != nil {
+// makeTemporary creates the folder of the drafts, for which there may have been no room when the store was opened. If
+// that of the objects is missing too this is not the store any more: its disk may have been unmounted.
+func makeTemporary(root *os.Root) error {
+	if _, err := root.Stat(objects); err != nil {
 		return err
 	}
-	for _, e := range entries {
-		name := path.Join(temporary, e.Name())
-		f, err := root.OpenFile(name, os.O_RDWR, 0)
-		if err != nil {
-			continue // it has become an object, or another sweep was faster
-		}
-		if flock(f) == nil {
-			_ = root.Remove(name) // a later Open tries again
-		}
-		f.Close()
+	if err := root.Mkdir(temporary, 0o755); !errors.Is(err, fs.ErrExist) {
+		return err
 	}
 	return nil
 }
 
-// flock locks a file until it is closed, and fails with EWOULDBLOCK where it is locked.
-func flock(f *os.File) error {
-	for {
-		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); !errors.Is(err, syscall.EINTR) {
-			return err
-		}
-	}
+// discard closes the draft and removes its name, which it has no more where it has become an object by rename.
+func (d *draft) discard() {
+	_ = d.root.Remove(d.name) // what cannot be removed now, the next sweep removes
+	_ = d.Close()             // it was synced, or is not wanted
 }
 
-func named(f *os.File) bool {
-	info, err := f.Stat()
+// named reports whether the draft's name still leads to its file.
+func (d *draft) named() bool {
+	mine, err := d.Stat()
 	if err != nil {
 		return false
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && stat.Nlink > 0
+	found, err := d.root.Lstat(d.name)
+	return err == nil && os.SameFile(mine, found)
 }

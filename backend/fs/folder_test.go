@@ -26,7 +26,7 @@ func put(t *testing.T, s backend.Store, key, data string, o backend.PutOptions) 
 	return obj
 }
 
-func TestOpenFailsWhereTheFolderCannotBe(t *testing.T) {
+func TestOpenFailsIfFolderCannotExist(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	for _, dir := range []string{file, filepath.Join(file, "below"), "/proc/entrepot", "/dev/null/store"} {
@@ -35,7 +35,7 @@ func TestOpenFailsWhereTheFolderCannotBe(t *testing.T) {
 	}
 }
 
-func TestAStoreIsFoundAgain(t *testing.T) {
+func TestReopen(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	was := put(t, open(t, dir), "k/e/y", "data", backend.PutOptions{ContentType: "text/plain"})
 	is, err := open(t, dir).Stat(t.Context(), "k/e/y")
@@ -44,7 +44,7 @@ func TestAStoreIsFoundAgain(t *testing.T) {
 	require.Equal(t, was, is)
 }
 
-func TestSymbolicLinksDoNotLeadOut(t *testing.T) {
+func TestSymbolicLinksStayInFolder(t *testing.T) {
 	dir, outside := t.TempDir(), t.TempDir()
 	s := open(t, dir)
 	other := put(t, open(t, outside), "secret", "secret", backend.PutOptions{})
@@ -67,7 +67,7 @@ func TestSymbolicLinksDoNotLeadOut(t *testing.T) {
 	_, err = s.Compose(t.Context(), "out/new", []backend.Object{part}, backend.PutOptions{})
 	require.Error(t, err)
 	require.Error(t, s.Delete(t.Context(), "out/secret"))
-	require.NoError(t, s.Delete(t.Context(), "link")) // of the link
+	require.NoError(t, s.Delete(t.Context(), "link")) // deletes the link
 	for o, err := range s.List(t.Context(), "", "") {
 		require.NoError(t, err)
 		require.Equal(t, "part", o.Key)
@@ -82,7 +82,7 @@ func TestSymbolicLinksDoNotLeadOut(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestALongSegmentIsAnInvalidKey(t *testing.T) {
+func TestLongSegmentIsInvalidKey(t *testing.T) {
 	s := open(t, t.TempDir())
 	for _, key := range []string{strings.Repeat("s", 256), "a/" + strings.Repeat("ü", 128) + "/b"} {
 		_, err := s.Put(t.Context(), key, strings.NewReader("x"), 1, backend.PutOptions{})
@@ -94,7 +94,7 @@ func TestALongSegmentIsAnInvalidKey(t *testing.T) {
 	require.Empty(t, s.Leftovers(t, ""))
 }
 
-func TestAKeyCannotBeAFolderToo(t *testing.T) {
+func TestKeyCannotBeAFolderToo(t *testing.T) {
 	s := open(t, t.TempDir())
 	put(t, s, "a/b", "x", backend.PutOptions{})
 	for _, o := range []backend.PutOptions{{}, {Condition: backend.Condition{IfAbsent: true}}} {
@@ -106,7 +106,7 @@ func TestAKeyCannotBeAFolderToo(t *testing.T) {
 	}
 }
 
-func TestDeleteRemovesTheFoldersThatItEmpties(t *testing.T) {
+func TestDeleteRemovesEmptyFolders(t *testing.T) {
 	s := open(t, t.TempDir())
 	put(t, s, "fills/1/0", "x", backend.PutOptions{})
 	put(t, s, "fills/2/0", "x", backend.PutOptions{})
@@ -120,8 +120,19 @@ func TestDeleteRemovesTheFoldersThatItEmpties(t *testing.T) {
 	require.Empty(t, entries)
 }
 
-// A folder may be deleted by one process at the moment in which another puts an object in it.
-func TestPutAndDeleteInOneFolderDoNotDisturbEachOther(t *testing.T) {
+func TestDeleteKeepsSymbolicLinks(t *testing.T) {
+	s := open(t, t.TempDir())
+	put(t, s, "real/other", "x", backend.PutOptions{})
+	link := filepath.Join(s.dir, "objects", "link")
+	require.NoError(t, os.Symlink("real", link))
+	put(t, s, "link/a", "x", backend.PutOptions{})
+	require.NoError(t, s.Delete(t.Context(), "link/a"))
+	_, err := os.Lstat(link)
+	require.NoError(t, err)
+}
+
+// One process may delete a folder while another puts an object into it.
+func TestConcurrentPutAndDeleteInOneFolder(t *testing.T) {
 	dir := t.TempDir()
 	done := make(chan struct{})
 	go func() {
@@ -144,7 +155,7 @@ func TestPutAndDeleteInOneFolderDoNotDisturbEachOther(t *testing.T) {
 	<-done
 }
 
-func TestAWaitForTheLockObeysTheContext(t *testing.T) {
+func TestWaitForLockObeysContext(t *testing.T) {
 	s := open(t, t.TempDir())
 	put(t, s, "a", "x", backend.PutOptions{})
 	other, err := os.OpenFile(filepath.Join(s.dir, "lock"), os.O_RDWR, 0)
@@ -160,11 +171,11 @@ func TestAWaitForTheLockObeysTheContext(t *testing.T) {
 	put(t, s, "a", "z", backend.PutOptions{})
 }
 
-func TestOpenKeepsWhatALiveWriterHasInHand(t *testing.T) {
+func TestOpenKeepsFilesOfLiveWriters(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	leftover := filepath.Join(dir, "tmp", "leftover")
-	require.NoError(t, os.WriteFile(leftover, []byte("of a writer that is no more"), 0o600))
+	require.NoError(t, os.WriteFile(leftover, []byte("of a dead writer"), 0o600))
 
 	r, w := io.Pipe()
 	done := make(chan error)
@@ -183,7 +194,7 @@ func TestOpenKeepsWhatALiveWriterHasInHand(t *testing.T) {
 	require.Empty(t, s.Leftovers(t, ""))
 }
 
-func TestAFileThatIsNoObjectIsAnErrorAndNotListed(t *testing.T) {
+func TestForeignFileIsAnErrorAndNotListed(t *testing.T) {
 	s := open(t, t.TempDir())
 	put(t, s, "good", strings.Repeat("data", 100), backend.PutOptions{})
 	good, err := os.ReadFile(filepath.Join(s.dir, "objects", "good"))
@@ -191,7 +202,7 @@ func TestAFileThatIsNoObjectIsAnErrorAndNotListed(t *testing.T) {
 	flipped := bytes.Clone(good)
 	flipped[410] ^= 1 // in the trailer
 	for name, data := range map[string][]byte{
-		"empty": nil, "foreign": []byte("a file of somebody else, longer than a foot"), "cut": good[:len(good)-1],
+		"empty": nil, "foreign": []byte("a file of another program, longer than a foot"), "cut": good[:len(good)-1],
 		"damaged": flipped, "foot": good[len(good)-16:],
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(s.dir, "objects", name), data, 0o600))
@@ -205,7 +216,7 @@ func TestAFileThatIsNoObjectIsAnErrorAndNotListed(t *testing.T) {
 	}
 }
 
-func TestMetadataMayBeLarge(t *testing.T) {
+func TestLargeMetadata(t *testing.T) {
 	s := open(t, t.TempDir())
 	o := backend.PutOptions{Metadata: map[string]string{"large": strings.Repeat("m", 10_000)}}
 	put(t, s, "a", "data", o)
@@ -223,7 +234,7 @@ func TestMetadataMayBeLarge(t *testing.T) {
 	require.Empty(t, s.Leftovers(t, ""))
 }
 
-func TestACutFileDoesNotPassForTheWhole(t *testing.T) {
+func TestTruncatedFileIsAnError(t *testing.T) {
 	s := open(t, t.TempDir())
 	put(t, s, "a", strings.Repeat("data", 1000), backend.PutOptions{})
 	for name, read := range map[string]func(io.Reader) error{
@@ -239,8 +250,8 @@ func TestACutFileDoesNotPassForTheWhole(t *testing.T) {
 	}
 }
 
-// What net/http sends by sendfile(2) is a limited *os.File.
-func TestAnObjectIsSentByTheKernel(t *testing.T) {
+// net/http sends a limited *os.File by sendfile(2).
+func TestGetSupportsSendfile(t *testing.T) {
 	s := open(t, t.TempDir())
 	put(t, s, "a", "0123456789", backend.PutOptions{})
 	body, _, err := s.Get(t.Context(), "a", backend.Range{Offset: 2, Length: 5})

@@ -9,9 +9,9 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 )
 
-// Get opens the bytes that r names. The reader keeps the version that it was opened on, also when the object is
-// replaced or deleted. It implements io.WriterTo in such a way that io.Copy to a connection is sendfile(2). The context
-// governs the opening only.
+// Get opens the bytes that r selects. The reader keeps the version that it opened, even if the object is replaced or
+// deleted. It implements io.WriterTo such that io.Copy to a connection uses sendfile(2). The context only governs the
+// opening.
 func (s *Store) Get(ctx context.Context, key string, r backend.Range) (io.ReadCloser, backend.Object, error) {
 	f, o, err := s.open(ctx, key)
 	if err != nil {
@@ -28,7 +28,7 @@ func (s *Store) Get(ctx context.Context, key string, r backend.Range) (io.ReadCl
 	return &reader{file: f, left: io.LimitedReader{R: f, N: n}}, o, nil
 }
 
-// length returns how many bytes of an object of size bytes the range names.
+// length returns how many bytes of an object of size bytes the range selects.
 func length(r backend.Range, size int64) (int64, error) {
 	if r.Offset < 0 || r.Length < 0 || (r.Offset >= size && r != backend.Range{}) {
 		return 0, fmt.Errorf("%w: offset %d, length %d of %d bytes", backend.ErrRange, r.Offset, r.Length, size)
@@ -46,13 +46,16 @@ type reader struct {
 
 func (r *reader) Read(p []byte) (int, error) {
 	n, err := r.left.Read(p)
-	if err == io.EOF && r.left.N > 0 {
+	switch {
+	case err == io.EOF && r.left.N > 0:
 		err = r.short()
+	case err != nil && err != io.EOF:
+		err = fail("read", r.file.Name(), err)
 	}
 	return n, err
 }
 
-// WriteTo hands w a limited *os.File, the form that net's connections know to send by sendfile(2).
+// WriteTo passes w a limited *os.File, which net's connections send with sendfile(2).
 func (r *reader) WriteTo(w io.Writer) (int64, error) {
 	n, err := io.Copy(w, &r.left)
 	if err == nil && r.left.N > 0 {
@@ -61,7 +64,7 @@ func (r *reader) WriteTo(w io.Writer) (int64, error) {
 	return n, err
 }
 
-// short: somebody has cut the file. That it ended there must not look like the object's end.
+// short returns the error for a file that was truncated. Its end must not look like the object's end.
 func (r *reader) short() error {
 	return fmt.Errorf("file store: read %s: %d bytes are missing: %w", r.file.Name(), r.left.N, io.ErrUnexpectedEOF)
 }

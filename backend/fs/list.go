@@ -14,8 +14,8 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 )
 
-// List yields the objects whose keys begin with prefix, those after the key after, in byte order. It holds the names of
-// one folder at a time for each level of folders. Files that are no objects of this store are passed over.
+// List yields the objects whose keys begin with prefix and come after the key after, in byte order. It holds the names of
+// one folder per level in memory. It skips files that are not objects of this store.
 func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[backend.Object, error] {
 	return func(yield func(backend.Object, error) bool) {
 		if !backend.CanPrefix(prefix) {
@@ -41,7 +41,7 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[backen
 	}
 }
 
-// errStop: the consumer has had enough.
+// errStop ends a listing whose consumer needs no more objects.
 var errStop = errors.New("stop")
 
 type listing struct {
@@ -51,7 +51,7 @@ type listing struct {
 	yield         func(backend.Object, error) bool
 }
 
-// folder yields the objects below a folder, which is empty or ends with a slash.
+// folder yields the objects below a folder. Its name is empty or ends with a slash.
 func (l *listing) folder(folder string) error {
 	names, err := l.names(folder)
 	if err != nil {
@@ -73,8 +73,8 @@ func (l *listing) folder(folder string) error {
 	return nil
 }
 
-// names returns the keys in a folder that may be wanted, those of folders with a slash at the end. With it they sort as
-// the keys below them do: "a-b" comes before "a/b", though the file name "a" comes before "a-b".
+// names returns the keys in a folder that the listing may need. Those of folders end with a slash, so that they sort like
+// the keys below them: "a-b" comes before "a/b", though the file name "a" comes before "a-b".
 func (l *listing) names(folder string) ([]string, error) {
 	f, err := l.root.Open(path.Join(objects, folder))
 	if err != nil {
@@ -121,7 +121,7 @@ func (l *listing) object(key string) error {
 	return nil
 }
 
-// ignoreGone: what has been deleted since it was seen is not listed; and a prefix may name a folder that is none.
+// ignoreGone returns nil for an entry that was deleted since it was seen, and for a prefix that is a file.
 func ignoreGone(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil

@@ -2,15 +2,13 @@ package fs
 
 import (
 	"context"
-	"errors"
 	"os"
-	"syscall"
 	"time"
 )
 
-// lock waits for its turn to change what name has what object, among all the processes that share the folder. Every
-// writer does, so that nothing comes between a condition and the write that depends on it, nor between the creation of
-// a folder and its first object. It is held for a few system calls on names, never while bytes move.
+// lock acquires the right to change which name has which object, among all processes that share the folder. All writers
+// hold it, so that nothing comes between a condition and its write, nor between the creation of a folder and its first
+// object. It is held for a few system calls on names, never while bytes are copied.
 func (s *Store) lock(ctx context.Context, root *os.Root) (unlock func(), err error) {
 	select {
 	case s.turn <- struct{}{}:
@@ -26,13 +24,13 @@ func (s *Store) lock(ctx context.Context, root *os.Root) (unlock func(), err err
 	if err != nil {
 		return nil, err
 	}
-	// A waiting flock(2) cannot be called off, so it is asked again and again.
+	// A blocking lock cannot be cancelled, so poll.
 	for wait := 100 * time.Microsecond; ; wait = min(2*wait, 10*time.Millisecond) {
-		err = flock(f)
-		if err == nil {
+		locked, err := tryLock(f)
+		if locked {
 			return func() { f.Close(); <-s.turn }, nil
 		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
+		if err != nil {
 			f.Close()
 			return nil, err
 		}

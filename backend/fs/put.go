@@ -14,6 +14,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -24,7 +25,7 @@ import (
 func (s *Store) Put(ctx context.Context, key string, body io.Reader, size int64, o backend.PutOptions) (backend.Object, error) {
 	obj, err := s.write(ctx, key, o, func(_ *os.Root, d *draft) (int64, error) {
 		if size < 0 {
-			return 0, fmt.Errorf("a size of %d bytes", size)
+			return 0, fmt.Errorf("invalid size %d", size)
 		}
 		return size, fill(ctx, d, body, size, o.SHA256)
 	})
@@ -34,8 +35,7 @@ func (s *Store) Put(ctx context.Context, key string, body io.Reader, size int64,
 	return obj, nil
 }
 
-// Compose stores the parts' bytes, one after the other, as the object. It checks neither the sizes nor the number of
-// parts.
+// Compose stores the concatenation of the parts as the object. It limits neither their sizes nor their number.
 func (s *Store) Compose(ctx context.Context, key string, parts []backend.Object, o backend.PutOptions) (backend.Object, error) {
 	obj, err := s.write(ctx, key, o, func(root *os.Root, d *draft) (size int64, err error) {
 		for i, p := range parts {
@@ -43,7 +43,7 @@ func (s *Store) Compose(ctx context.Context, key string, parts []backend.Object,
 				return 0, err
 			}
 			if err := appendPart(root, d, p); err != nil {
-				return 0, fmt.Errorf("part %d, %s: %w", i+1, p.Key, err)
+				return 0, fmt.Errorf("part %d: %s: %w", i+1, p.Key, err)
 			}
 			size += p.Size
 		}
@@ -55,7 +55,7 @@ func (s *Store) Compose(ctx context.Context, key string, parts []backend.Object,
 	return obj, nil
 }
 
-// write makes an object of what content writes to a draft; content returns how many bytes it wrote.
+// write stores an object whose content writes it to a draft. content returns the number of bytes.
 func (s *Store) write(ctx context.Context, key string, o backend.PutOptions, content func(*os.Root, *draft) (int64, error)) (backend.Object, error) {
 	root, err := s.begin(ctx, key)
 	if err != nil {
@@ -86,7 +86,7 @@ func (s *Store) write(ctx context.Context, key string, o backend.PutOptions, con
 	if _, err := d.Write(text); err != nil {
 		return backend.Object{}, err
 	}
-	if err := d.Sync(); err != nil {
+	if err := s.fsync(d.File); err != nil {
 		return backend.Object{}, err
 	}
 	if err := s.publish(ctx, root, d, key, o.Condition); err != nil {
@@ -97,7 +97,7 @@ func (s *Store) write(ctx context.Context, key string, o backend.PutOptions, con
 	}, nil
 }
 
-// fill copies size bytes of body to the draft. They must have the SHA-256 want, where that is not empty.
+// fill copies size bytes of body to the draft. If want is not empty, it is the SHA-256 that they must have.
 func fill(ctx context.Context, d *draft, body io.Reader, size int64, want string) error {
 	var (
 		sum hash.Hash
@@ -112,14 +112,14 @@ func fill(ctx context.Context, d *draft, body io.Reader, size int64, want string
 	case err != nil:
 		return err
 	case n < size:
-		return fmt.Errorf("body ended after %d of %d bytes: %w", n, size, io.ErrUnexpectedEOF)
+		return &backend.BodyError{Err: fmt.Errorf("ended after %d of %d bytes: %w", n, size, io.ErrUnexpectedEOF)}
 	case sum != nil && hex.EncodeToString(sum.Sum(nil)) != want:
 		return fmt.Errorf("%w: SHA-256 is %x, not %s", backend.ErrChecksum, sum.Sum(nil), want)
 	}
 	return nil
 }
 
-// untilDone fails reads once the context is done.
+// untilDone is a body whose reads fail once the context is done.
 type untilDone struct {
 	ctx context.Context
 	r   io.Reader
@@ -129,11 +129,15 @@ func (u untilDone) Read(p []byte) (int, error) {
 	if err := u.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return u.r.Read(p)
+	n, err := u.r.Read(p)
+	if err != nil && err != io.EOF {
+		err = &backend.BodyError{Err: err}
+	}
+	return n, err
 }
 
-// appendPart copies the object p, in the version that p names, to the draft's end. The version is looked up in the very
-// file that is copied, so that a replacement cannot come in between.
+// appendPart appends the version of the object that p names to the draft. It checks the version of the very file that it
+// copies, so that no replacement can come in between.
 func appendPart(root *os.Root, d *draft, p backend.Object) error {
 	f, found, err := openObject(root, p.Key)
 	if err != nil {
@@ -143,8 +147,8 @@ func appendPart(root *os.Root, d *draft, p backend.Object) error {
 	if found.ETag != p.ETag || found.Size != p.Size {
 		return fmt.Errorf("%w: version %s of %d bytes is now %s of %d", backend.ErrPrecondition, p.ETag, p.Size, found.ETag, found.Size)
 	}
-	// Between two *os.File this is copy_file_range: the bytes do not pass through this process, nor, on file systems
-	// that share blocks, over the disk.
+	// Between two *os.File this is copy_file_range: the bytes do not pass through this process, and file systems that share
+	// blocks do not even copy them on disk.
 	n, err := io.Copy(d.File, io.LimitReader(f, p.Size))
 	if err == nil && n < p.Size {
 		err = io.ErrUnexpectedEOF
@@ -152,7 +156,7 @@ func appendPart(root *os.Root, d *draft, p backend.Object) error {
 	return err
 }
 
-// publish gives the draft the object's name, where the condition is met.
+// publish gives the draft the object's name if the condition holds.
 func (s *Store) publish(ctx context.Context, root *os.Root, d *draft, key string, c backend.Condition) error {
 	unlock, err := s.lock(ctx, root)
 	if err != nil {
@@ -163,10 +167,10 @@ func (s *Store) publish(ctx context.Context, root *os.Root, d *draft, key string
 	if err != nil {
 		return err
 	}
-	return syncFolders(root, path.Join(objects, path.Dir(key)), created)
+	return s.syncFolders(root, path.Join(objects, path.Dir(key)), created)
 }
 
-// rename is called with the lock held. It tells whether folders had to be created.
+// rename reports whether it had to create folders. The lock must be held.
 func rename(root *os.Root, d *draft, key string, c backend.Condition) (created bool, err error) {
 	if c.IfMatch != "" {
 		f, found, err := openObject(root, key)
@@ -183,15 +187,18 @@ func rename(root *os.Root, d *draft, key string, c backend.Condition) (created b
 	}
 	name, move := path.Join(objects, key), root.Rename
 	if c.IfAbsent {
-		move = root.Link // fails where there is something, which rename does not
+		move = root.Link // fails if the name exists, unlike rename
 	}
 	err = move(d.name, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		created = true
 		if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
+			removeEmpty(root, path.Dir(name)) // some of them may have been created
 			return false, err
 		}
-		err = move(d.name, name)
+		if err = move(d.name, name); err != nil {
+			removeEmpty(root, path.Dir(name))
+		}
 	}
 	if errors.Is(err, fs.ErrExist) && c.IfAbsent {
 		if info, statErr := root.Lstat(name); statErr == nil && info.IsDir() {
@@ -202,17 +209,20 @@ func rename(root *os.Root, d *draft, key string, c backend.Condition) (created b
 	return created, err
 }
 
-// syncFolders makes a new name in the folder last through a power cut, and with all the names of the folders above it.
-func syncFolders(root *os.Root, folder string, all bool) error {
+// syncFolders syncs a folder with a new name in it and, if all is set, the folders above it.
+func (s *Store) syncFolders(root *os.Root, folder string, all bool) error {
+	if runtime.GOOS == "windows" { // which cannot sync a folder, and journals names by itself
+		return nil
+	}
 	for ; folder != "."; folder = path.Dir(folder) {
 		f, err := root.Open(folder)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // the object, and the folder with it, has been deleted since
+			continue // the object and the folder have been deleted since
 		}
 		if err != nil {
 			return err
 		}
-		err = f.Sync()
+		err = s.fsync(f)
 		f.Close()
 		if err != nil || !all {
 			return err

@@ -1,18 +1,18 @@
-// Package fs is the object store in a local folder: the embedded default, for one machine without a bucket.
+// Package fs implements the object store in a local folder: the default, for one machine without a bucket.
 //
-// The folder holds
+// The folder contains
 //
-//	objects/  one plain file for each object, at its key
-//	tmp/      files on their way to become objects
-//	lock      locked while the name of an object changes hands
+//	objects/  one plain file per object, at its key
+//	tmp/      files that are being written and folders that are being removed
+//	lock      locked while the name of an object changes
 //
-// A file is the object's bytes followed by a trailer with all else that an object has (see trailer). So an object with
-// its content type and metadata becomes visible by one rename, and kill -9 cannot tear them. Extended attributes would
-// not do: not all file systems have them. Nor would a second file beside the first: no rename moves two at once. The
-// bytes stand first, so that sendfile and copy_file_range begin at offset 0, where file systems share blocks.
+// A file holds the object's bytes, followed by a trailer with the other attributes (see trailer). So one rename makes an
+// object visible with its content type and metadata, and kill -9 cannot separate them. Not all file systems have extended
+// attributes, and no rename moves two files at once. The bytes come first because sendfile and copy_file_range need
+// offset 0 to share blocks.
 //
-// Any number of processes of one machine may share the folder. They need flock(2), link(2) and rename(2) of the file
-// system; all the common local ones have them.
+// Any number of processes on one machine can share the folder. The file system must support locks, hard links and renames
+// that replace a file, as all common local ones do.
 package fs
 
 import (
@@ -22,7 +22,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -35,15 +34,16 @@ const (
 	lockFile  = "lock"
 )
 
-// Store keeps objects in a folder. It implements backend.Store and backend.Composer; it is no backend.Presigner. It
-// holds no resources between calls.
+// Store keeps objects in a folder. It implements backend.Store and backend.Composer, but not backend.Presigner. It holds
+// no resources between calls unless Expire has been called.
 //
-// A segment of a key is a file name, so most file systems limit it to 255 bytes; longer ones are refused with
-// backend.ErrKey. Symbolic links are followed as long as they stay within the folder, but not listed. Compose takes
-// parts of any size, and as many as there are.
+// A segment of a key is a file name. Most file systems limit it to 255 bytes; longer ones fail with backend.ErrKey. Store
+// follows symbolic links within the folder, but List skips them. Compose takes any number of parts of any size.
 type Store struct {
-	dir  string
-	turn chan struct{} // has one place: whose turn it is, within this process, to hold the lock file
+	dir   string
+	turn  chan struct{}        // capacity 1: which goroutine of this process may lock the lock file
+	fsync func(*os.File) error // (*os.File).Sync, except in tests
+	stop  func()               // ends the work that Expire started and waits for it; nil: none
 }
 
 var (
@@ -51,37 +51,7 @@ var (
 	_ backend.Composer = (*Store)(nil)
 )
 
-// Open opens the store in the folder dir, which is created where it does not exist, and removes what writers that are
-// no more have left behind. It fails where dir cannot be created or written.
-func Open(dir string) (*Store, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, fmt.Errorf("open file store: %w", err)
-	}
-	for _, d := range []string{dir, filepath.Join(dir, objects), filepath.Join(dir, temporary)} {
-		if err := os.MkdirAll(d, 0o755); err != nil {
-			return nil, fmt.Errorf("open file store: create folder: %w", err)
-		}
-	}
-	s := &Store{dir: dir, turn: make(chan struct{}, 1)}
-	root, err := s.root()
-	if err != nil {
-		return nil, fmt.Errorf("open file store: %w", err)
-	}
-	defer root.Close()
-	if err := sweep(root); err != nil {
-		return nil, fmt.Errorf("open file store: remove left-over files: %w", err)
-	}
-	probe, err := newDraft(root)
-	if err != nil {
-		return nil, fmt.Errorf("open file store: folder cannot be written: %w", err)
-	}
-	probe.discard()
-	return s, nil
-}
-
-// root opens the folder. It is opened for each call rather than once, so that a folder that was removed is noticed, and
-// one that came back is found.
+// root opens the folder. Each call opens it anew, so that a folder that was removed or has come back is noticed.
 func (s *Store) root() (*os.Root, error) {
 	root, err := os.OpenRoot(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -90,7 +60,7 @@ func (s *Store) root() (*os.Root, error) {
 	return root, err
 }
 
-// begin is how every call on one object starts. The caller closes the root.
+// begin starts every call on one object. The caller closes the root.
 func (s *Store) begin(ctx context.Context, key string) (*os.Root, error) {
 	if err := backend.CheckKey(key); err != nil {
 		return nil, err
@@ -111,7 +81,7 @@ func (s *Store) Stat(ctx context.Context, key string) (backend.Object, error) {
 	return o, nil
 }
 
-// open opens an object's file. Its offset is at the object's first byte.
+// open opens an object's file at the object's first byte.
 func (s *Store) open(ctx context.Context, key string) (*os.File, backend.Object, error) {
 	root, err := s.begin(ctx, key)
 	if err != nil {
@@ -159,15 +129,4 @@ func describe(f *os.File, key string) (backend.Object, error) {
 		Key: key, Size: size, ETag: t.ETag, ContentType: t.ContentType, Metadata: t.Metadata,
 		Modified: info.ModTime(), AsOf: time.Now(),
 	}, nil
-}
-
-// fail says what was being done.
-func fail(op, key string, err error) error {
-	if errors.Is(err, syscall.ENAMETOOLONG) {
-		err = fmt.Errorf("%w: %w", backend.ErrKey, err)
-	}
-	if errors.Is(err, fs.ErrPermission) {
-		err = fmt.Errorf("%w: %w", backend.ErrDenied, err)
-	}
-	return fmt.Errorf("file store: %s %s: %w", op, key, err)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/entrepot-io/entrepot/backend/fs"
 )
 
-// inspected is a store that can be looked into.
+// inspected is a store whose temporary files tests can list.
 type inspected struct {
 	*fs.Store
 	dir string

@@ -12,11 +12,10 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 )
 
-// trailer is what an object has besides its bytes and its file's time. In the file it stands behind the bytes, as JSON,
-// and behind it a foot of fixed size: the CRC-32 and the length of the JSON, 4 bytes each, big endian, and the magic.
+// trailer holds the attributes of an object besides its bytes and the file's time. It follows the bytes in the file: first
+// as JSON, then a foot of fixed size with the CRC-32 and the length of the JSON (4 bytes each, big endian) and the magic.
 type trailer struct {
-	// ETag is drawn at random for each write: cheap, never the same twice, and it moves with the file when that is
-	// copied, which an inode number or a time would not.
+	// ETag is random for each write: cheap, unique, and copied with the file, unlike an inode number or a time.
 	ETag        backend.ETag      `json:"etag"`
 	ContentType string            `json:"contentType"`
 	Metadata    map[string]string `json:"metadata,omitempty"`
@@ -25,13 +24,13 @@ type trailer struct {
 const (
 	magic      = "entrepo1"
 	footSize   = 8 + int64(len(magic))
-	maxTrailer = 64 << 10
+	maxTrailer = 64 << 10 // bytes of JSON
 )
 
-// errNoObject: the file was not written by this package, or has been damaged since.
-var errNoObject = errors.New("the file is not an object of this store")
+// errNoObject means that this package did not write the file, or that the file has been damaged.
+var errNoObject = errors.New("file is not an object of this store, or damaged")
 
-// bytes returns the trailer as it stands in the file.
+// bytes returns the encoded trailer.
 func (t trailer) bytes() ([]byte, error) {
 	b, err := json.Marshal(t)
 	if err != nil {
@@ -39,16 +38,16 @@ func (t trailer) bytes() ([]byte, error) {
 	}
 	n := len(b)
 	if n > maxTrailer {
-		return nil, fmt.Errorf("content type and metadata of %d bytes are more than %d", n, maxTrailer)
+		return nil, fmt.Errorf("content type and metadata take %d bytes, which exceeds the limit of %d", n, maxTrailer)
 	}
 	b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
 	b = binary.BigEndian.AppendUint32(b, uint32(n))
 	return append(b, magic...), nil
 }
 
-// readTrailer reads the trailer of a file of fileSize bytes, and how many bytes the object before it has.
+// readTrailer reads the trailer of a file of fileSize bytes, and returns it with the size of the object.
 func readTrailer(f *os.File, fileSize int64) (trailer, int64, error) {
-	// Nearly always the whole trailer is in what the first read gets.
+	// The first read nearly always contains the whole trailer.
 	tail := make([]byte, min(fileSize, 512))
 	if err := readAt(f, tail, fileSize-int64(len(tail))); err != nil {
 		return trailer{}, 0, err
@@ -81,7 +80,7 @@ func readTrailer(f *os.File, fileSize int64) (trailer, int64, error) {
 func readAt(f *os.File, b []byte, offset int64) error {
 	_, err := f.ReadAt(b, offset)
 	if err == io.EOF {
-		err = fmt.Errorf("%w: it shrinks", errNoObject)
+		err = fmt.Errorf("%w: file shrinks while it is read", errNoObject)
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package minio
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -11,16 +12,17 @@ import (
 	"github.com/entrepot-io/entrepot/backend/internal/s3rules"
 )
 
-// keep has the source's credentials renewed while they have more than left to live.
-func keep(source *credentials.Credentials, endpoint string, left time.Duration) *s3rules.Credentials {
+// keep renews the source's credentials before they are valid for less than left. A source that gets them from the store
+// uses client, which trusts the same certificate authorities.
+func keep(source *credentials.Credentials, client *http.Client, endpoint string, left time.Duration) *s3rules.Credentials {
 	return s3rules.NewCredentials(func(ctx context.Context) (aws.Credentials, error) {
 		if source == nil {
-			return aws.Credentials{}, errors.New("none are configured")
+			return aws.Credentials{}, errors.New("not configured")
 		}
-		source.Expire() // it would give what it has until most of its time is over
-		v, err := source.GetWithContext(&credentials.CredContext{Context: ctx, Endpoint: endpoint})
+		source.Expire() // otherwise it returns the old ones for most of their validity
+		v, err := source.GetWithContext(&credentials.CredContext{Context: ctx, Client: client, Endpoint: endpoint})
 		if err == nil && v.AccessKeyID == "" {
-			err = errors.New("there are none")
+			err = errors.New("not found")
 		}
 		return aws.Credentials{
 			AccessKeyID: v.AccessKeyID, SecretAccessKey: v.SecretAccessKey, SessionToken: v.SessionToken,
@@ -29,7 +31,7 @@ func keep(source *credentials.Credentials, endpoint string, left time.Duration) 
 	}, left)
 }
 
-// provider gives minio-go the credentials that URLs are signed with.
+// provider passes the credentials to minio-go.
 type provider struct{ *s3rules.Credentials }
 
 func (p provider) Retrieve() (credentials.Value, error) { return p.RetrieveWithCredContext(nil) }
@@ -46,5 +48,5 @@ func (p provider) RetrieveWithCredContext(cc *credentials.CredContext) (credenti
 	}, err
 }
 
-// IsExpired has the library ask every time: what it would remember may have been renewed since.
+// IsExpired returns true, so that minio-go asks every time and gets renewed credentials.
 func (p provider) IsExpired() bool { return true }

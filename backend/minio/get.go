@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net/http"
 	"strings"
 
 	"github.com/minio/minio-go/v7"
@@ -13,28 +14,23 @@ import (
 	"github.com/entrepot-io/entrepot/backend/internal/s3rules"
 )
 
-// Get opens the bytes that r names.
+// Get opens the bytes that r selects.
 func (s *Store) Get(ctx context.Context, key string, r backend.Range) (io.ReadCloser, backend.Object, error) {
-	if err := backend.CheckKey(key); err != nil {
-		return nil, backend.Object{}, err
-	}
-	bytes, err := s3rules.RangeHeader(r)
-	if err != nil {
-		return nil, backend.Object{}, fmt.Errorf("get %s: %w", key, err)
-	}
-	var o minio.GetObjectOptions
-	if bytes != "" {
-		o.Set("Range", bytes)
-	}
-	body, _, header, err := s.client.GetObject(ctx, s.bucket, s.prefix+key, o)
-	if err != nil {
-		return nil, backend.Object{}, s.failure(err).Wrap("get", key, err)
-	}
-	return s3rules.Open(key, r, header, body)
+	return s3rules.Get(ctx, key, r, func(ctx context.Context, rangeHeader string) (http.Header, io.ReadCloser, error) {
+		var o minio.GetObjectOptions
+		if rangeHeader != "" {
+			o.Set("Range", rangeHeader)
+		}
+		body, _, header, err := s.client.GetObject(ctx, s.bucket, s.prefix+key, o)
+		if err != nil {
+			return nil, nil, s.failure(err).Wrap("get", key, err)
+		}
+		return header, body, nil
+	})
 }
 
-// List yields the objects whose keys begin with prefix, those after the key after. What other programs keep in the
-// bucket under keys that a Store does not take is passed over.
+// List yields the objects whose keys begin with prefix and come after the key after. It skips objects of other programs
+// whose keys are not valid for a Store.
 func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[backend.Object, error] {
 	return func(yield func(backend.Object, error) bool) {
 		if !backend.CanPrefix(prefix) {
@@ -44,27 +40,57 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[backen
 		if after != "" {
 			o.StartAfter = s.prefix + after
 		}
-		for found := range s.client.ListObjectsIter(ctx, s.bucket, o) {
-			if found.Err != nil {
-				yield(backend.Object{}, s.failure(found.Err).Wrap("list", prefix, found.Err))
+		listing := s3rules.Listing{Requests: requests{s}, Quirks: &s.quirks, Root: s.prefix, Prefix: prefix}
+		tries := s3rules.NewTries(ctx)
+		for {
+			var lookErr error // of looking up a key
+			err := s.list(ctx, o, func(found minio.ObjectInfo) bool {
+				// minio-go decodes keys if the server says that they are encoded, without telling.
+				key, below, err := listing.Key(ctx, found.Key)
+				if err != nil {
+					lookErr = fmt.Errorf("list %s: key %q: %w", prefix, found.Key, err)
+					return false
+				}
+				if !below {
+					return true
+				}
+				o.StartAfter, tries = s.prefix+key, s3rules.NewTries(ctx)
+				return backend.CheckKey(key) != nil || yield(backend.Object{
+					Key: key, Size: found.Size, ETag: quoted(found.ETag), Modified: found.LastModified,
+				}, nil)
+			})
+			if lookErr != nil {
+				yield(backend.Object{}, lookErr)
 				return
 			}
-			key := strings.TrimPrefix(found.Key, s.prefix)
-			if backend.CheckKey(key) != nil {
-				continue
-			}
-			if !yield(backend.Object{
-				Key: key, Size: found.Size, ETag: quoted(found.ETag), Modified: found.LastModified,
-			}, nil) {
+			if err == nil {
 				return
 			}
-		}
-		// The library ends a listing that was called off as if it were complete.
-		if err := ctx.Err(); err != nil {
-			yield(backend.Object{}, fmt.Errorf("list %s: %w", prefix, err))
+			if err = tries.Again(s.failure(err).Wrap("list", prefix, err)); err != nil {
+				yield(backend.Object{}, err)
+				return
+			}
 		}
 	}
 }
 
-// quoted gives an ETag back the quotes that minio-go takes off.
-func quoted(etag string) backend.ETag { return backend.ETag(`"` + strings.Trim(etag, `"`) + `"`) }
+// list passes each object to see until see returns false.
+func (s *Store) list(ctx context.Context, o minio.ListObjectsOptions, see func(minio.ObjectInfo) bool) error {
+	for found := range s.client.ListObjectsIter(ctx, s.bucket, o) {
+		if found.Err != nil {
+			return found.Err
+		}
+		if !see(found) {
+			return nil
+		}
+	}
+	return ctx.Err() // minio-go ends a canceled listing as if it were complete
+}
+
+// quoted restores the quotes that minio-go removes from an ETag. An empty one stays empty.
+func quoted(etag string) backend.ETag {
+	if backend.ETag(etag).Empty() {
+		return ""
+	}
+	return backend.ETag(`"` + strings.Trim(etag, `"`) + `"`)
+}

@@ -15,12 +15,12 @@ import (
 	"github.com/entrepot-io/entrepot/backend/internal/s3rules"
 )
 
-// Signer returns what signs URLs at which anybody can get objects, at Config.PublicEndpoint.
+// Signer returns a signer of URLs at Config.PublicEndpoint.
 func (s *Store) Signer(ctx context.Context, now time.Time) (backend.Signer, error) {
 	return s.presigner.Signer(ctx, now)
 }
 
-// Host is that of the URLs that Signer's signers make, without a port.
+// Host returns the host of presigned URLs, without a port.
 func (s *Store) Host() string { return s.presigner.Host() }
 
 func newPresigner(c Config, endpoint, prefix string, from *s3rules.Credentials) (*s3rules.Presigner, error) {
@@ -31,15 +31,15 @@ func newPresigner(c Config, endpoint, prefix string, from *s3rules.Credentials) 
 	return s3rules.NewPresigner(bucket, prefix, c.Region, from)
 }
 
-// bucketURL asks the library where the bucket is at an endpoint, in the host or in the path. A URL that it signs says
-// so, and signing is no I/O where the region and the credentials are known.
+// bucketURL returns the bucket's URL at an endpoint, with the name in the host or in the path as minio-go decides. It
+// derives it from a presigned URL, which takes no I/O if region and credentials are known.
 func bucketURL(c Config, endpoint string) (string, error) {
 	at, err := url.Parse(endpoint)
 	if err != nil {
 		return "", err
 	}
 	if at.Host == "" || strings.Trim(at.Path, "/") != "" || (at.Scheme != "http" && at.Scheme != "https") {
-		return "", errors.New("not http[s]://host[:port]")
+		return "", errors.New("invalid URL: want http[s]://host[:port]")
 	}
 	client, err := minio.New(at.Host, &minio.Options{
 		Creds: credentials.NewStaticV4("any", "any", ""), Secure: at.Scheme == "https", Region: c.Region,

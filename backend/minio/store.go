@@ -1,12 +1,13 @@
-// Package minio is the object store in a bucket of MinIO, or of what else speaks S3's protocol, by way of minio-go. It
-// asks for less configuration than package s3, and brings less code into the program.
+// Package minio implements the object store in a bucket of MinIO or another S3-compatible store, with minio-go. It needs
+// less configuration than package s3 and adds less code to the program.
 //
-// Of minio-go the low-level calls are used: its own way to send large objects forgets conditions, and buffers.
+// It uses minio-go's low-level calls, since the high-level ones drop conditions of large objects, and buffer them.
 package minio
 
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,39 +22,44 @@ import (
 	"github.com/entrepot-io/entrepot/backend/internal/s3rules"
 )
 
-// Config says where the bucket is.
+// Config locates the bucket.
 type Config struct {
 	Endpoint    string // host[:port]
 	Insecure    bool   // plain HTTP
 	Bucket      string
-	Prefix      string // path within the bucket, at most 100 bytes; empty: the bucket is ours alone
-	Region      string // empty: as the endpoint's name says, else us-east-1
+	Prefix      string // path within the bucket, at most 100 bytes; empty: the whole bucket
+	Region      string // empty: from the endpoint's name, or us-east-1
 	Credentials *credentials.Credentials
-	// CredentialsLeft is how long temporary credentials have to live yet when they are used, as far as the source has
-	// such; 0: until they expire.
+	// CredentialsLeft is how long temporary credentials must remain valid when they are used, if the source issues such.
 	CredentialsLeft time.Duration
-	// Lookup says whether the bucket's name goes in the path or in the host. The zero value: as the endpoint's name says,
-	// which is in the path but for some clouds.
+	// Lookup selects whether the bucket's name goes into the path or into the host. By default it goes into the path, except
+	// for the endpoints of some clouds.
 	Lookup minio.BucketLookupType
 
-	// PublicEndpoint is the URL at which clients reach the store, for presigned URLs. Empty: as Endpoint.
+	// PublicEndpoint is the URL at which clients reach the store, for presigned URLs. Empty: Endpoint.
 	PublicEndpoint string
-	// PartSize is the most bytes of one request; larger objects are sent in parts. 0: 5 GiB, S3's limit.
+	// PartSize is the maximum size of one request in bytes; larger objects are sent in parts. 0: 5 GiB, S3's limit.
 	PartSize int64
-	// Idle is how long a connection is kept for another request; 0: a minute.
+	// Idle is how long to keep an idle connection. 0: a minute.
 	Idle time.Duration
-	// Transport, where set, is put around minio-go's own transport.
+	// RootCAs are the trusted certificate authorities. nil: the system's.
+	RootCAs *x509.CertPool
+	// Transport wraps minio-go's transport, if set.
 	Transport func(http.RoundTripper) http.RoundTripper
+	// Stall bounds how long a request may wait for the store without progress. 0: 20 s. Copying and completing an upload may
+	// take 6 times as long.
+	Stall time.Duration
 }
 
-// Store is a bucket, or a part of one. It implements backend.Store, backend.Composer and backend.Presigner. ETags have
-// the quotes that they have in S3's headers, so that those of package s3 for the same bucket are the same.
+// Store is a bucket or a part of one. It implements backend.Store and all optional capabilities. ETags keep the quotes of
+// S3's headers, so that they equal those of package s3 for the same bucket.
 type Store struct {
 	client    minio.Core
 	bucket    string
-	prefix    string // empty, or with a slash at its end
+	prefix    string // empty, or ends with a slash
 	partSize  int64
 	presigner *s3rules.Presigner
+	quirks    s3rules.Quirks
 
 	s3rules.Denials
 }
@@ -66,7 +72,7 @@ var (
 	_ backend.Denier    = (*Store)(nil)
 )
 
-// Open returns the store that c names. It does no I/O: whether the bucket exists shows with the first call.
+// Open returns the store for c. It does no I/O, so a missing bucket only shows on the first call.
 func Open(c Config) (*Store, error) {
 	s, err := open(c)
 	if err != nil {
@@ -80,7 +86,7 @@ func open(c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport, err := newTransport(c)
+	base, err := newTransport(c)
 	if err != nil {
 		return nil, err
 	}
@@ -88,14 +94,14 @@ func open(c Config) (*Store, error) {
 	if c.Insecure {
 		endpoint.Scheme = "http"
 	}
-	// Without a region the library would ask the store for it before the first call.
+	// Without a region minio-go would ask the store for it before the first call.
 	c.Region = cmp.Or(c.Region, s3utils.GetRegionFromURL(endpoint), "us-east-1")
-	from := keep(c.Credentials, endpoint.String(), c.CredentialsLeft)
+	from := keep(c.Credentials, &http.Client{Transport: base}, endpoint.String(), c.CredentialsLeft)
 	client, err := minio.New(c.Endpoint, &minio.Options{
-		Creds: credentials.New(provider{from}), Secure: !c.Insecure, Region: c.Region, Transport: transport,
+		Creds: credentials.New(provider{from}), Secure: !c.Insecure, Region: c.Region,
+		Transport:    around(base, c, from),
 		BucketLookup: c.Lookup,
-		// The library's ten outlast the patience of whoever asked, who then hears of a deadline and not of the reason.
-		MaxRetries: 4,
+		MaxRetries:   1, // package s3rules retries
 	})
 	if err != nil {
 		return nil, err
@@ -110,61 +116,37 @@ func open(c Config) (*Store, error) {
 	}, nil
 }
 
-// Stat describes the object. Where the bucket is missing, only MinIO itself says so; of others it is
-// backend.ErrNotFound.
+// Stat describes the object. If the bucket is missing, the error is backend.ErrNotFound, except for MinIO itself.
 func (s *Store) Stat(ctx context.Context, key string) (backend.Object, error) {
 	if err := backend.CheckKey(key); err != nil {
 		return backend.Object{}, err
 	}
-	ctx, answer := noteAnswer(ctx)
-	if _, err := s.client.StatObject(ctx, s.bucket, s.prefix+key, minio.StatObjectOptions{}); err != nil {
-		return backend.Object{}, s.failure(err).Wrap("stat", key, err)
-	}
-	return s3rules.Describe(key, answer.header())
+	return s3rules.Retry(ctx, func() (backend.Object, error) {
+		ctx, resp := recordResponse(ctx)
+		if _, err := s.client.StatObject(ctx, s.bucket, s.prefix+key, minio.StatObjectOptions{}); err != nil {
+			return backend.Object{}, s.failure(err).Wrap("stat", key, err)
+		}
+		return s3rules.Describe(key, resp.header())
+	})
 }
 
 // Delete removes the object.
 func (s *Store) Delete(ctx context.Context, key string) error {
-	if err := backend.CheckKey(key); err != nil {
-		return err
-	}
-	err := s.client.RemoveObject(ctx, s.bucket, s.prefix+key, minio.RemoveObjectOptions{})
-	if err != nil {
-		err = s.failure(err).Wrap("delete", key, err)
-	}
-	if errors.Is(err, backend.ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
-// Sweep aborts the multipart uploads to key that are not complete.
-func (s *Store) Sweep(ctx context.Context, key string) error {
-	if err := backend.CheckKey(key); err != nil {
-		return err
-	}
-	// Not the library's way, which does not say whether it was not permitted to list them or to abort one.
-	for keyMarker, idMarker := "", ""; ; {
-		page, err := s.client.ListMultipartUploads(ctx, s.bucket, s.prefix+key, keyMarker, idMarker, "", 1000)
+	return s3rules.Delete(ctx, requests{s}, key, func() error {
+		err := s.client.RemoveObject(ctx, s.bucket, s.prefix+key, minio.RemoveObjectOptions{})
 		if err != nil {
-			return s.failure(err).Wrap("sweep", key, err)
+			err = s.failure(err).Wrap("delete", key, err)
 		}
-		for _, found := range page.Uploads {
-			if found.Key != s.prefix+key {
-				continue
-			}
-			if _, err := (&upload{store: s, key: key, id: found.UploadID}).Abort(ctx); err != nil {
-				return err
-			}
-		}
-		if !page.IsTruncated {
-			return nil
-		}
-		keyMarker, idMarker = page.NextKeyMarker, page.NextUploadIDMarker
-	}
+		return err
+	})
 }
 
-// failure reads what the store said out of the library's error.
+// Sweep aborts the unfinished multipart uploads to key.
+func (s *Store) Sweep(ctx context.Context, key string) error {
+	return s3rules.Sweep(ctx, sweeping{s}, s.prefix, key)
+}
+
+// failure returns the store's response from minio-go's error.
 func (s *Store) failure(err error) s3rules.Failure {
 	resp, _ := errors.AsType[minio.ErrorResponse](err)
 	return s3rules.Failure{

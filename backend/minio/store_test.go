@@ -2,10 +2,13 @@ package minio_test
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	miniogo "github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -21,7 +24,7 @@ const bucket = "entrepot-test"
 
 func TestStoreOnMinIO(t *testing.T) { onServer(t, testenv.StartMinIO(t), backend.ErrDenied) }
 
-func TestThePermissionThatIsMissingIsNamed(t *testing.T) {
+func TestMissingPermissionIsNamed(t *testing.T) {
 	server := testenv.StartMinIO(t)
 	server.CreateBucket(t, bucket)
 	c := config(server)
@@ -33,11 +36,11 @@ func TestThePermissionThatIsMissingIsNamed(t *testing.T) {
 }
 
 func TestStoreOnVersityGW(t *testing.T) {
-	// It answers an unknown access key with 404.
+	// versitygw responds to an unknown access key with 404.
 	onServer(t, testenv.StartVersityGW(t), backend.ErrNotFound)
 }
 
-// onServer runs all that needs a server. unknownKey is what Stat says to an unknown access key.
+// onServer runs all tests that need a server. unknownKey is the error of Stat for an unknown access key.
 func onServer(t *testing.T, server *testenv.S3, unknownKey error) {
 	server.CreateBucket(t, bucket)
 	testenv.Folder{Server: server, Bucket: bucket, Path: "tests"}.Keep(t)
@@ -75,7 +78,7 @@ func onServer(t *testing.T, server *testenv.S3, unknownKey error) {
 		c := inHost()
 		backendtest.Public(t, open(t, server, c), "http://"+bucket+".localhost:"+port+"/"+c.Prefix+"/")
 		c = inHost()
-		c.PublicEndpoint = "http://s3.localhost:" + port // a name that the server does not know buckets below
+		c.PublicEndpoint = "http://s3.localhost:" + port // the server serves no buckets below this name
 		backendtest.Signs(t, open(t, server, c), "http://"+bucket+".s3.localhost:"+port+"/"+c.Prefix+"/")
 	})
 	t.Run("prefix", func(t *testing.T) {
@@ -84,18 +87,38 @@ func onServer(t *testing.T, server *testenv.S3, unknownKey error) {
 		whole.Prefix = ""
 		backendtest.Prefix(t, open(t, server, whole), open(t, server, c), c.Prefix)
 	})
-	at := func(t *testing.T) func(endpoint string) backend.Store {
-		return func(endpoint string) backend.Store {
-			c := config(server)
-			c.Endpoint = strings.TrimPrefix(endpoint, "http://")
-			return open(t, server, c)
-		}
-	}
-	t.Run("wire", func(t *testing.T) { backendtest.Wire(t, server.Endpoint, at(t)) })
-	t.Run("no copies", func(t *testing.T) { backendtest.NoCopies(t, server.Endpoint, at(t)) })
-	t.Run("outage", func(t *testing.T) { // the last: the server ends with it
+	t.Run("outage", func(t *testing.T) { // last, since it ends the server
 		backendtest.Outage(t, open(t, server, config(server)), server.Stop, func() { server.Restart(t) })
 	})
+}
+
+// TestStoreBehindFaultyProxies runs on one server only: what proxies change tests the client. `make e2e` repeats it on MinIO.
+func TestStoreBehindFaultyProxies(t *testing.T) { behindProxies(t, testenv.StartVersityGW(t)) }
+
+// behindProxies runs all tests that put a proxy between the store and a server.
+func behindProxies(t *testing.T, server *testenv.S3) {
+	server.CreateBucket(t, bucket)
+	testenv.Folder{Server: server, Bucket: bucket, Path: "tests"}.Keep(t)
+	at := func(t *testing.T, endpoint string, stall time.Duration) backend.Store {
+		c := config(server)
+		c.Prefix = fmt.Sprintf("tests/%x", sha256.Sum256([]byte(t.Name())))
+		c.Endpoint = strings.TrimPrefix(endpoint, "http://")
+		c.Stall = stall
+		return open(t, server, c)
+	}
+	fresh := func(t *testing.T, endpoint string) backend.Store {
+		c := config(server)
+		c.Endpoint = strings.TrimPrefix(endpoint, "http://")
+		return open(t, server, c)
+	}
+	t.Run("wire", func(t *testing.T) { backendtest.Wire(t, server.Endpoint, fresh) })
+	t.Run("no copies", func(t *testing.T) { backendtest.NoCopies(t, server.Endpoint, fresh) })
+	t.Run("odd copies", func(t *testing.T) { backendtest.OddCopies(t, server.Endpoint, fresh) })
+	t.Run("literal conditions", func(t *testing.T) { backendtest.LiteralConditions(t, server.Endpoint, fresh) })
+	t.Run("terse", func(t *testing.T) { backendtest.Terse(t, server.Endpoint, fresh) })
+	t.Run("busy", func(t *testing.T) { backendtest.Busy(t, server.Endpoint, fresh) })
+	t.Run("cut", func(t *testing.T) { backendtest.Cut(t, server.Endpoint, fresh) })
+	t.Run("silent", func(t *testing.T) { backendtest.Silent(t, server.Endpoint, at) })
 }
 
 func config(server *testenv.S3) minio.Config {
@@ -103,14 +126,14 @@ func config(server *testenv.S3) minio.Config {
 		Endpoint:    server.Addr,
 		Insecure:    true,
 		Bucket:      bucket,
-		Prefix:      "tests/" + rand.Text(), // so that each test has a store of its own
+		Prefix:      "tests/" + rand.Text(), // a separate store for each test
 		Region:      server.Region,
 		Credentials: credentials.NewStaticV4(server.AccessKey, server.SecretKey, ""),
 		PartSize:    backendtest.PartSize,
 	}
 }
 
-// inspected is a store that can be looked into.
+// inspected is a store with access to what the server keeps.
 type inspected struct {
 	*minio.Store
 	testenv.Folder
@@ -123,6 +146,15 @@ func open(t testing.TB, server *testenv.S3, c minio.Config) inspected {
 	return inspected{s, testenv.Folder{Server: server, Bucket: bucket, Path: c.Prefix}}
 }
 
+func TestTransientErrors(t *testing.T) {
+	backendtest.Transient(t, func(t *testing.T, endpoint string, stall time.Duration) backend.Store {
+		server := &testenv.S3{Addr: strings.TrimPrefix(endpoint, "http://"), Region: "us-east-1", AccessKey: "a", SecretKey: "s"}
+		c := config(server)
+		c.Stall = stall
+		return open(t, server, c)
+	})
+}
+
 func TestOpenDoesNoIO(t *testing.T) {
 	c := config(&testenv.S3{Addr: "127.0.0.1:1"})
 	c.Region = ""
@@ -132,16 +164,16 @@ func TestOpenDoesNoIO(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestOpenRefusesWhatCannotWork(t *testing.T) {
+func TestOpenRefusesInvalidConfig(t *testing.T) {
 	for name, change := range map[string]func(*minio.Config){
-		"a prefix that is no path":         func(c *minio.Config) { c.Prefix = "a//b" },
-		"a prefix that leads out":          func(c *minio.Config) { c.Prefix = "../b" },
-		"a prefix that is too long":        func(c *minio.Config) { c.Prefix = strings.Repeat("p", 101) },
-		"no endpoint":                      func(c *minio.Config) { c.Endpoint = "" },
-		"an endpoint that is a URL":        func(c *minio.Config) { c.Endpoint = "http://minio:9000" },
-		"no bucket":                        func(c *minio.Config) { c.Bucket = "" },
-		"a public endpoint that is no URL": func(c *minio.Config) { c.PublicEndpoint = "minio:9000" },
-		"a public endpoint with a path":    func(c *minio.Config) { c.PublicEndpoint = "https://host/path" },
+		"prefix is not a path":           func(c *minio.Config) { c.Prefix = "a//b" },
+		"prefix leads out of the bucket": func(c *minio.Config) { c.Prefix = "../b" },
+		"prefix is too long":             func(c *minio.Config) { c.Prefix = strings.Repeat("p", 101) },
+		"no endpoint":                    func(c *minio.Config) { c.Endpoint = "" },
+		"endpoint is a URL":              func(c *minio.Config) { c.Endpoint = "http://minio:9000" },
+		"no bucket":                      func(c *minio.Config) { c.Bucket = "" },
+		"public endpoint is not a URL":   func(c *minio.Config) { c.PublicEndpoint = "minio:9000" },
+		"public endpoint has a path":     func(c *minio.Config) { c.PublicEndpoint = "https://host/path" },
 	} {
 		c := config(&testenv.S3{Addr: "127.0.0.1:1"})
 		change(&c)

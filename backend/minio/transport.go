@@ -2,52 +2,69 @@ package minio
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/minio/minio-go/v7"
+
+	"github.com/entrepot-io/entrepot/backend/internal/link"
+	"github.com/entrepot-io/entrepot/backend/internal/s3rules"
 )
 
-// newTransport returns minio-go's transport with Config.Transport around it.
-func newTransport(c Config) (http.RoundTripper, error) {
-	base, err := minio.DefaultTransport(!c.Insecure)
+// newTransport returns minio-go's transport with the timeouts of package link and the configured certificate authorities.
+func newTransport(c Config) (*http.Transport, error) {
+	t, err := minio.DefaultTransport(!c.Insecure)
 	if err != nil {
 		return nil, err
 	}
+	dialer := &net.Dialer{KeepAlive: 30 * time.Second}
+	link.Dial(dialer)
+	t.DialContext = dialer.DialContext
+	link.Tune(t)
 	if c.Idle > 0 {
-		base.IdleConnTimeout = c.Idle
+		t.IdleConnTimeout = c.Idle
 	}
+	if c.RootCAs != nil && t.TLSClientConfig != nil {
+		t.TLSClientConfig.RootCAs = c.RootCAs
+	}
+	return t, nil
+}
+
+// around returns the transport for minio-go.
+func around(base *http.Transport, c Config, from *s3rules.Credentials) http.RoundTripper {
 	var t http.RoundTripper = base
 	if c.Transport != nil {
 		t = c.Transport(t)
 	}
-	return noting{t}, nil
+	return recording{literal{next: link.Guard(t, c.Stall), region: c.Region, from: from}}
 }
 
-// answer is the header of the last answer to a call. minio-go keeps most of it to itself, the store's clock above all.
-type answer struct{ h atomic.Pointer[http.Header] }
+// response keeps the header of the last response to a call. minio-go omits most of it, above all the store's clock.
+type response struct{ h atomic.Pointer[http.Header] }
 
-func (a *answer) header() http.Header {
-	if h := a.h.Load(); h != nil {
+func (r *response) header() http.Header {
+	if h := r.h.Load(); h != nil {
 		return *h
 	}
 	return nil
 }
 
-type answerKey struct{}
+type responseKey struct{}
 
-// noteAnswer has the answers to the calls that are made with the context noted.
-func noteAnswer(ctx context.Context) (context.Context, *answer) {
-	a := new(answer)
-	return context.WithValue(ctx, answerKey{}, a), a
+// recordResponse returns a context whose requests record their responses.
+func recordResponse(ctx context.Context) (context.Context, *response) {
+	r := new(response)
+	return context.WithValue(ctx, responseKey{}, r), r
 }
 
-type noting struct{ http.RoundTripper }
+type recording struct{ http.RoundTripper }
 
-func (n noting) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := n.RoundTripper.RoundTrip(r)
-	if a, ok := r.Context().Value(answerKey{}).(*answer); ok && err == nil {
-		a.h.Store(&resp.Header)
+func (t recording) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.RoundTripper.RoundTrip(req)
+	if r, ok := req.Context().Value(responseKey{}).(*response); ok && err == nil {
+		r.h.Store(&resp.Header)
 	}
 	return resp, err
 }

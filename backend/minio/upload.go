@@ -40,14 +40,14 @@ func (u *upload) Part(ctx context.Context, n int, body io.Reader, size int64, sh
 
 func (u *upload) Copy(ctx context.Context, n int, src backend.Object) (string, error) {
 	s := u.store
-	ctx, answer := noteAnswer(ctx)
+	ctx, resp := recordResponse(ctx)
 	part, err := s.client.CopyObjectPart(ctx, s.bucket, s.prefix+src.Key, s.bucket, s.prefix+u.key, u.id, n, 0, -1,
 		map[string]string{"x-amz-copy-source-if-match": string(src.ETag)})
 	if err == nil && part.ETag == "" {
-		// S3 may begin its answer with 200 and then say in the body that it failed, which the library overlooks.
-		err = errors.New("the store's answer has no ETag")
+		// S3 may report a failure in the body of a response with status 200, which minio-go ignores.
+		err = errors.New("the response has no ETag")
 	}
-	if errors.Is(err, io.EOF) && answer.header().Get("Content-Length") == "0" {
+	if errors.Is(err, io.EOF) && resp.header().Get("Content-Length") == "0" {
 		err = s3rules.ErrNotCopied
 	}
 	if err != nil {
@@ -62,15 +62,16 @@ func (u *upload) Complete(ctx context.Context, etags []string) (backend.Object, 
 		parts[i] = minio.CompletePart{PartNumber: i + 1, ETag: etag}
 	}
 	var opts minio.PutObjectOptions
-	setCondition(&opts, u.condition)
-	ctx, answer := noteAnswer(ctx)
+	ctx, resp := recordResponse(setCondition(ctx, &opts, u.condition))
 	s := u.store
 	done, err := s.client.CompleteMultipartUpload(ctx, s.bucket, s.prefix+u.key, u.id, parts, opts)
 	if err != nil {
 		return backend.Object{}, s.failure(err).WrapWrite("complete", u.key, u.condition, err)
 	}
-	o := s3rules.Stamp(backend.Object{}, answer.header())
-	o.ETag = quoted(done.ETag)
+	o := s3rules.Stamp(backend.Object{}, resp.header())
+	if etag := quoted(done.ETag); etag != "" {
+		o.ETag = etag
+	}
 	return o, nil
 }
 

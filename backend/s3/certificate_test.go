@@ -20,8 +20,7 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// ownCertificate: AWS_CA_BUNDLE holds also with a transport of our own around the library's, and over TLS a stream is
-// sent as well as over plain HTTP.
+// ownCertificate checks that AWS_CA_BUNDLE works with a wrapped transport, and that streams can be sent over TLS.
 func ownCertificate(t *testing.T, server *testenv.S3) {
 	tls := httptest.NewTLSServer(backendtest.Proxy(t, server.Endpoint, func(*http.Request) {}))
 	t.Cleanup(tls.Close)

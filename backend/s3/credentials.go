@@ -9,11 +9,11 @@ import (
 	"github.com/entrepot-io/entrepot/backend/internal/s3rules"
 )
 
-// keep has the source's credentials renewed while they have more than left to live.
+// keep renews the source's credentials before they are valid for less than left.
 func keep(source aws.CredentialsProvider, left time.Duration) *s3rules.Credentials {
 	return s3rules.NewCredentials(func(ctx context.Context) (aws.Credentials, error) {
 		if cache, ok := source.(*aws.CredentialsCache); ok {
-			cache.Invalidate() // it would give what it has until that has expired
+			cache.Invalidate() // otherwise it returns the old ones until they expire
 		}
 		return source.Retrieve(ctx)
 	}, left)

@@ -20,28 +20,22 @@ import (
 	"github.com/entrepot-io/entrepot/backend/internal/s3rules"
 )
 
-// Get opens the bytes that r names.
+// Get opens the bytes that r selects.
 func (s *Store) Get(ctx context.Context, key string, r backend.Range) (io.ReadCloser, backend.Object, error) {
-	if err := backend.CheckKey(key); err != nil {
-		return nil, backend.Object{}, err
-	}
-	in := &s3.GetObjectInput{Bucket: &s.bucket, Key: s.key(key)}
-	bytes, err := s3rules.RangeHeader(r)
-	if err != nil {
-		return nil, backend.Object{}, fmt.Errorf("get %s: %w", key, err)
-	}
-	if bytes != "" {
-		in.Range = &bytes
-	}
-	out, err := s.client.GetObject(ctx, in)
-	if err != nil {
-		return nil, backend.Object{}, s.failure(err).Wrap("get", key, err)
-	}
-	return s3rules.Open(key, r, header(out.ResultMetadata), out.Body)
+	return s3rules.Get(ctx, key, r, func(ctx context.Context, rangeHeader string) (http.Header, io.ReadCloser, error) {
+		in := &s3.GetObjectInput{Bucket: &s.bucket, Key: s.key(key)}
+		if rangeHeader != "" {
+			in.Range = &rangeHeader
+		}
+		out, err := s.client.GetObject(ctx, in)
+		if err != nil {
+			return nil, nil, s.failure(err).Wrap("get", key, err)
+		}
+		return header(out.ResultMetadata), out.Body, nil
+	})
 }
 
-// header returns the header of the answer. The library's own reading of it leaves out the clock, and has its own ideas
-// of absent and zero.
+// header returns the header of the response. The SDK's output omits the store's clock and confuses absent and zero.
 func header(m middleware.Metadata) http.Header {
 	if resp, ok := awsmiddleware.GetRawResponse(m).(*smithyhttp.Response); ok {
 		return resp.Header
@@ -49,8 +43,8 @@ func header(m middleware.Metadata) http.Header {
 	return nil
 }
 
-// List yields the objects whose keys begin with prefix, those after the key after. What other programs keep in the
-// bucket under keys that a Store does not take is passed over.
+// List yields the objects whose keys begin with prefix and come after the key after. It skips objects of other programs
+// whose keys are not valid for a Store.
 func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[backend.Object, error] {
 	return func(yield func(backend.Object, error) bool) {
 		if !backend.CanPrefix(prefix) {
@@ -59,24 +53,39 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[backen
 		in := &s3.ListObjectsV2Input{
 			Bucket: &s.bucket,
 			Prefix: s.key(prefix),
-			// XML cannot carry every character of a key.
+			// XML cannot represent all characters of keys.
 			EncodingType: types.EncodingTypeUrl,
 		}
 		if after != "" {
 			in.StartAfter = s.key(after)
 		}
+		listing := s3rules.Listing{Requests: requests{s}, Quirks: &s.quirks, Root: s.prefix, Prefix: prefix}
 		for pages := s3.NewListObjectsV2Paginator(s.client, in); pages.HasMorePages(); {
-			page, err := pages.NextPage(ctx)
+			page, err := s3rules.Retry(ctx, func() (*s3.ListObjectsV2Output, error) {
+				page, err := pages.NextPage(ctx)
+				if err != nil {
+					err = s.failure(err).Wrap("list", prefix, err)
+				}
+				return page, err
+			})
 			if err != nil {
-				yield(backend.Object{}, s.failure(err).Wrap("list", prefix, err))
+				yield(backend.Object{}, err)
 				return
 			}
 			for _, found := range page.Contents {
-				o, err := s.listed(found, page.EncodingType)
-				if err == nil && backend.CheckKey(o.Key) != nil {
+				key, below, err := listedKey(ctx, listing, found, page.EncodingType)
+				if err != nil {
+					yield(backend.Object{}, fmt.Errorf("list %s: key %q: %w", prefix, aws.ToString(found.Key), err))
+					return
+				}
+				if !below || backend.CheckKey(key) != nil {
 					continue
 				}
-				if !yield(o, err) || err != nil {
+				o := backend.Object{Key: key, Size: aws.ToInt64(found.Size), Modified: aws.ToTime(found.LastModified)}
+				if etag := backend.ETag(aws.ToString(found.ETag)); !etag.Empty() {
+					o.ETag = etag
+				}
+				if !yield(o, nil) {
 					return
 				}
 			}
@@ -84,19 +93,14 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[backen
 	}
 }
 
-func (s *Store) listed(found types.Object, encoding types.EncodingType) (backend.Object, error) {
-	key := aws.ToString(found.Key)
-	if encoding == types.EncodingTypeUrl {
-		decoded, err := url.QueryUnescape(key)
-		if err != nil {
-			return backend.Object{}, fmt.Errorf("list: key %q: %w", key, err)
-		}
-		key = decoded
+func listedKey(ctx context.Context, l s3rules.Listing, found types.Object, encoding types.EncodingType) (key string, below bool, err error) {
+	key = aws.ToString(found.Key)
+	if encoding != types.EncodingTypeUrl {
+		return l.Key(ctx, key)
 	}
-	return backend.Object{
-		Key:      strings.TrimPrefix(key, s.prefix),
-		Size:     aws.ToInt64(found.Size),
-		ETag:     backend.ETag(aws.ToString(found.ETag)),
-		Modified: aws.ToTime(found.LastModified),
-	}, nil
+	if key, err = url.QueryUnescape(key); err != nil {
+		return "", false, err
+	}
+	key, below = strings.CutPrefix(key, l.Root)
+	return key, below && strings.HasPrefix(key, l.Prefix), nil
 }

@@ -13,12 +13,12 @@ import (
 	"github.com/entrepot-io/entrepot/backend/internal/s3rules"
 )
 
-// Signer returns what signs URLs at which anybody can get objects, at Config.PublicEndpoint.
+// Signer returns a signer of URLs at Config.PublicEndpoint.
 func (s *Store) Signer(ctx context.Context, now time.Time) (backend.Signer, error) {
 	return s.presigner.Signer(ctx, now)
 }
 
-// Host is that of the URLs that Signer's signers make, without a port.
+// Host returns the host of presigned URLs, without a port.
 func (s *Store) Host() string { return s.presigner.Host() }
 
 func newPresigner(ctx context.Context, o s3.Options, c Config, prefix string, from *s3rules.Credentials) (*s3rules.Presigner, error) {
@@ -32,7 +32,7 @@ func newPresigner(ctx context.Context, o s3.Options, c Config, prefix string, fr
 	if endpoint := cmp.Or(c.PublicEndpoint, aws.ToString(o.BaseEndpoint)); endpoint != "" {
 		p.Endpoint = &endpoint
 	}
-	// The library's own rules say where the bucket is, with all of AWS's partitions and kinds of endpoints.
+	// The SDK knows all of AWS's partitions and kinds of endpoints.
 	at, err := s3.NewDefaultEndpointResolverV2().ResolveEndpoint(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("resolve the bucket's address: %w", err)

@@ -13,14 +13,14 @@ import (
 	"github.com/entrepot-io/entrepot/backend/internal/s3rules"
 )
 
-// Put stores size bytes of body as the object, in one request where they fit.
+// Put stores size bytes of body as the object, in one request if possible.
 func (s *Store) Put(ctx context.Context, key string, body io.Reader, size int64, o backend.PutOptions) (backend.Object, error) {
 	return s3rules.Put(ctx, requests{s}, s.partSize, key, body, size, o)
 }
 
-// Compose stores the concatenation of parts at key. The store copies them.
+// Compose stores the concatenation of parts at key, copied by the store.
 func (s *Store) Compose(ctx context.Context, key string, parts []backend.Object, o backend.PutOptions) (backend.Object, error) {
-	return s3rules.Compose(ctx, requests{s}, key, parts, o)
+	return s3rules.Compose(ctx, requests{s}, &s.quirks, key, parts, o)
 }
 
 // requests implements s3rules.Requests.
@@ -36,18 +36,18 @@ func (r requests) Put(ctx context.Context, key string, body io.Reader, size int6
 		Metadata:      o.Metadata,
 	}
 	in.IfNoneMatch, in.IfMatch = condition(o.Condition)
-	out, err := r.client.PutObject(ctx, in, streamed(body, o.SHA256))
+	out, err := r.client.PutObject(ctx, in, streamed(o.SHA256))
 	if err != nil {
 		return backend.Object{}, r.failure(err).WrapWrite("put", key, o.Condition, err)
 	}
 	return s3rules.Stamp(backend.Object{}, header(out.ResultMetadata)), nil
 }
 
-// streamed sends a body as it is read, once.
+// streamed sends a body while it is read.
 //
-// Left alone, the library reads a body twice over plain HTTP, first to hash it for the signature, and refuses one that
-// cannot be rewound. With sha256 given that is what is signed, and the store refuses any other bytes; without, none is.
-func streamed(body io.Reader, sha256 string) func(*s3.Options) {
+// By default the SDK reads a body twice over plain HTTP, first to hash it for the signature, and refuses one that cannot be
+// rewound. With streamed, sha256 is signed and the store refuses other bytes. If sha256 is empty, the body is not signed.
+func streamed(sha256 string) func(*s3.Options) {
 	return func(o *s3.Options) {
 		o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
 		if sha256 != "" {
@@ -55,13 +55,10 @@ func streamed(body io.Reader, sha256 string) func(*s3.Options) {
 				return stack.Finalize.Insert(signedPayload(sha256), (&v4.UnsignedPayload{}).ID(), middleware.Before)
 			})
 		}
-		if _, ok := body.(io.Seeker); !ok {
-			o.Retryer = aws.NopRetryer{} // else the error would be that it cannot be retried
-		}
 	}
 }
 
-// signedPayload sets the hash that the signature is over.
+// signedPayload sets the payload hash to sign.
 func signedPayload(sha256 string) middleware.FinalizeMiddleware {
 	return middleware.FinalizeMiddlewareFunc("SignedPayload", func(
 		ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler,

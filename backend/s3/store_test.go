@@ -2,10 +2,13 @@ package s3_test
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -22,7 +25,7 @@ const bucket = "entrepot-test"
 
 func TestStoreOnMinIO(t *testing.T) { onServer(t, testenv.StartMinIO(t), backend.ErrDenied) }
 
-func TestThePermissionThatIsMissingIsNamed(t *testing.T) {
+func TestMissingPermissionIsNamed(t *testing.T) {
 	server := testenv.StartMinIO(t)
 	server.CreateBucket(t, bucket)
 	c := config(server)
@@ -34,11 +37,11 @@ func TestThePermissionThatIsMissingIsNamed(t *testing.T) {
 }
 
 func TestStoreOnVersityGW(t *testing.T) {
-	// It answers an unknown access key with 404.
+	// versitygw responds to an unknown access key with 404.
 	onServer(t, testenv.StartVersityGW(t), backend.ErrNotFound)
 }
 
-// onServer runs all that needs a server. unknownKey is what Stat says to an unknown access key.
+// onServer runs all tests that need a server. unknownKey is the error of Stat for an unknown access key.
 func onServer(t *testing.T, server *testenv.S3, unknownKey error) {
 	server.CreateBucket(t, bucket)
 	testenv.Folder{Server: server, Bucket: bucket, Path: "tests"}.Keep(t)
@@ -76,7 +79,7 @@ func onServer(t *testing.T, server *testenv.S3, unknownKey error) {
 		c := inHost()
 		backendtest.Public(t, open(t, server, c), "http://"+bucket+".localhost:"+port+"/"+c.Prefix+"/")
 		c = inHost()
-		c.PublicEndpoint = "http://s3.localhost:" + port // a name that the server does not know buckets below
+		c.PublicEndpoint = "http://s3.localhost:" + port // the server serves no buckets below this name
 		backendtest.Signs(t, open(t, server, c), "http://"+bucket+".s3.localhost:"+port+"/"+c.Prefix+"/")
 	})
 	t.Run("prefix", func(t *testing.T) {
@@ -85,19 +88,39 @@ func onServer(t *testing.T, server *testenv.S3, unknownKey error) {
 		whole.Prefix = ""
 		backendtest.Prefix(t, open(t, server, whole), open(t, server, c), c.Prefix)
 	})
-	at := func(t *testing.T) func(endpoint string) backend.Store {
-		return func(endpoint string) backend.Store {
-			c := config(server)
-			c.AWS.BaseEndpoint = &endpoint
-			return open(t, server, c)
-		}
-	}
-	t.Run("wire", func(t *testing.T) { backendtest.Wire(t, server.Endpoint, at(t)) })
-	t.Run("no copies", func(t *testing.T) { backendtest.NoCopies(t, server.Endpoint, at(t)) })
 	t.Run("own certificate", func(t *testing.T) { ownCertificate(t, server) })
-	t.Run("outage", func(t *testing.T) { // the last: the server ends with it
+	t.Run("outage", func(t *testing.T) { // last, since it ends the server
 		backendtest.Outage(t, open(t, server, config(server)), server.Stop, func() { server.Restart(t) })
 	})
+}
+
+// TestStoreBehindFaultyProxies runs on one server only: what proxies change tests the client. `make e2e` repeats it on MinIO.
+func TestStoreBehindFaultyProxies(t *testing.T) { behindProxies(t, testenv.StartVersityGW(t)) }
+
+// behindProxies runs all tests that put a proxy between the store and a server.
+func behindProxies(t *testing.T, server *testenv.S3) {
+	server.CreateBucket(t, bucket)
+	testenv.Folder{Server: server, Bucket: bucket, Path: "tests"}.Keep(t)
+	at := func(t *testing.T, endpoint string, stall time.Duration) backend.Store {
+		c := config(server)
+		c.Prefix = fmt.Sprintf("tests/%x", sha256.Sum256([]byte(t.Name())))
+		c.AWS.BaseEndpoint = &endpoint
+		c.Stall = stall
+		return open(t, server, c)
+	}
+	fresh := func(t *testing.T, endpoint string) backend.Store {
+		c := config(server)
+		c.AWS.BaseEndpoint = &endpoint
+		return open(t, server, c)
+	}
+	t.Run("wire", func(t *testing.T) { backendtest.Wire(t, server.Endpoint, fresh) })
+	t.Run("no copies", func(t *testing.T) { backendtest.NoCopies(t, server.Endpoint, fresh) })
+	t.Run("odd copies", func(t *testing.T) { backendtest.OddCopies(t, server.Endpoint, fresh) })
+	t.Run("literal conditions", func(t *testing.T) { backendtest.LiteralConditions(t, server.Endpoint, fresh) })
+	t.Run("terse", func(t *testing.T) { backendtest.Terse(t, server.Endpoint, fresh) })
+	t.Run("busy", func(t *testing.T) { backendtest.Busy(t, server.Endpoint, fresh) })
+	t.Run("cut", func(t *testing.T) { backendtest.Cut(t, server.Endpoint, fresh) })
+	t.Run("silent", func(t *testing.T) { backendtest.Silent(t, server.Endpoint, at) })
 }
 
 func config(server *testenv.S3) s3.Config {
@@ -107,18 +130,18 @@ func config(server *testenv.S3) s3.Config {
 			BaseEndpoint: aws.String(server.Endpoint),
 			Credentials:  credentials.NewStaticCredentialsProvider(server.AccessKey, server.SecretKey, ""),
 			HTTPClient:   awshttp.NewBuildableClient(),
-			// As config.LoadDefaultConfig sets them.
+			// The defaults of config.LoadDefaultConfig.
 			RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported,
 			ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
 		},
 		Bucket:    bucket,
-		Prefix:    "tests/" + rand.Text(), // so that each test has a store of its own
+		Prefix:    "tests/" + rand.Text(), // a separate store for each test
 		PathStyle: true,
 		PartSize:  backendtest.PartSize,
 	}
 }
 
-// inspected is a store that can be looked into.
+// inspected is a store with access to what the server keeps.
 type inspected struct {
 	*s3.Store
 	testenv.Folder
@@ -131,6 +154,15 @@ func open(t testing.TB, server *testenv.S3, c s3.Config) inspected {
 	return inspected{s, testenv.Folder{Server: server, Bucket: bucket, Path: c.Prefix}}
 }
 
+func TestTransientErrors(t *testing.T) {
+	backendtest.Transient(t, func(t *testing.T, endpoint string, stall time.Duration) backend.Store {
+		server := &testenv.S3{Endpoint: endpoint, Region: "us-east-1", AccessKey: "a", SecretKey: "s"}
+		c := config(server)
+		c.Stall = stall
+		return open(t, server, c)
+	})
+}
+
 func TestOpenDoesNoIO(t *testing.T) {
 	c := config(&testenv.S3{Endpoint: "http://127.0.0.1:1", Region: "us-east-1", AccessKey: "a", SecretKey: "s"})
 	c.Transport = func(http.RoundTripper) http.RoundTripper { return nil } // would panic
@@ -138,15 +170,15 @@ func TestOpenDoesNoIO(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestOpenRefusesWhatCannotWork(t *testing.T) {
+func TestOpenRefusesInvalidConfig(t *testing.T) {
 	for name, change := range map[string]func(*s3.Config){
-		"a prefix that is no path":     func(c *s3.Config) { c.Prefix = "a//b" },
-		"a prefix that leads out":      func(c *s3.Config) { c.Prefix = "../b" },
-		"a prefix that is too long":    func(c *s3.Config) { c.Prefix = strings.Repeat("p", 101) },
-		"no region":                    func(c *s3.Config) { c.AWS.Region = "" },
-		"no credentials":               func(c *s3.Config) { c.AWS.Credentials = nil },
-		"a public endpoint, no URL":    func(c *s3.Config) { c.PublicEndpoint = "minio:9000" },
-		"a public endpoint with query": func(c *s3.Config) { c.PublicEndpoint = "http://host/?query" },
+		"prefix is not a path":           func(c *s3.Config) { c.Prefix = "a//b" },
+		"prefix leads out of the bucket": func(c *s3.Config) { c.Prefix = "../b" },
+		"prefix is too long":             func(c *s3.Config) { c.Prefix = strings.Repeat("p", 101) },
+		"no region":                      func(c *s3.Config) { c.AWS.Region = "" },
+		"no credentials":                 func(c *s3.Config) { c.AWS.Credentials = nil },
+		"public endpoint is not a URL":   func(c *s3.Config) { c.PublicEndpoint = "minio:9000" },
+		"public endpoint has a query":    func(c *s3.Config) { c.PublicEndpoint = "http://host/?query" },
 	} {
 		c := config(&testenv.S3{Endpoint: "http://127.0.0.1:1", Region: "us-east-1", AccessKey: "a", SecretKey: "s"})
 		change(&c)

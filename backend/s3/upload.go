@@ -43,7 +43,7 @@ func (u *upload) Part(ctx context.Context, n int, body io.Reader, size int64, sh
 		PartNumber:    aws.Int32(int32(n)),
 		Body:          body,
 		ContentLength: &size,
-	}, streamed(body, sha256))
+	}, streamed(sha256))
 	if err != nil {
 		return "", u.store.failure(err).Wrap("upload", u.key, err)
 	}
@@ -85,7 +85,9 @@ func (u *upload) Complete(ctx context.Context, etags []string) (backend.Object, 
 		return backend.Object{}, u.store.failure(err).WrapWrite("complete", u.key, u.condition, err)
 	}
 	o := s3rules.Stamp(backend.Object{}, header(out.ResultMetadata))
-	o.ETag = backend.ETag(aws.ToString(out.ETag))
+	if etag := backend.ETag(aws.ToString(out.ETag)); !etag.Empty() {
+		o.ETag = etag
+	}
 	return o, nil
 }
 

@@ -14,17 +14,18 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-func TestAWrongSettingEndsTheProgramWithOneLineThatNamesIt(t *testing.T) {
+func TestWrongSettingEndsProgramWithOneLine(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
+	t.Cleanup(func() { taken.Close() })
 	_, takenPort, err := net.SplitHostPort(taken.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Root may do all to folders, but not make one below a file.
+	// Even root cannot create a folder below a file.
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -33,7 +34,7 @@ func TestAWrongSettingEndsTheProgramWithOneLineThatNamesIt(t *testing.T) {
 	if err := os.WriteFile(noKey, []byte("top secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// cdn is a CDN before a bucket, with more.
+	// cdn returns the settings of a CDN with a bucket, plus more.
 	cdn := func(more ...string) []string {
 		return append(more, "ENTREPOT_STORE=s3://bucket", "ENTREPOT_CDN_URL=https://cdn.example.com")
 	}
@@ -62,6 +63,9 @@ func TestAWrongSettingEndsTheProgramWithOneLineThatNamesIt(t *testing.T) {
 		"two upstreams of one name":           {env: []string{"ENTREPOT_UPSTREAMS=a=http://127.0.0.1:9,a=http://127.0.0.1:10"}, names: "ENTREPOT_UPSTREAMS"},
 		"one upstream under two names":        {env: []string{"ENTREPOT_UPSTREAMS=docker.io,registry-1.docker.io"}, names: "ENTREPOT_UPSTREAMS"},
 		"an upstream that is no URL":          {env: []string{"ENTREPOT_UPSTREAMS=a=somewhere"}, names: "ENTREPOT_UPSTREAMS"},
+		"an endpoint with /v2":                {env: []string{"ENTREPOT_UPSTREAMS=a=https://127.0.0.1:9/v2/"}, names: "write https://127.0.0.1:9\n"},
+		"an endpoint with a path before /v2":  {env: []string{"ENTREPOT_UPSTREAMS=a=https://127.0.0.1:9/api/docker/v2"}, names: "write https://127.0.0.1:9/api/docker\n"},
+		"an endpoint with a path behind /v2":  {env: []string{"ENTREPOT_UPSTREAMS=a=https://127.0.0.1:9/v2/hub/proxy"}, names: "write https://127.0.0.1:9, and pull hub/proxy/NAME"},
 		"no less left than URLs are good for": {env: []string{"ENTREPOT_PRESIGN_EXPIRY=10m"}, names: "ENTREPOT_PRESIGN_MIN_LEFT"},
 		"a style that is none":                {env: []string{"ENTREPOT_STORE_STYLE=dns"}, names: "ENTREPOT_STORE_STYLE"},
 		"a CDN before a folder":               {env: []string{"ENTREPOT_CDN_URL=https://cdn.example.com"}, names: "ENTREPOT_CDN_URL"},
@@ -85,10 +89,11 @@ func TestAWrongSettingEndsTheProgramWithOneLineThatNamesIt(t *testing.T) {
 		"a port that is none":                 {env: []string{"ENTREPOT_LISTEN=127.0.0.1:http-of-mine"}, names: "ENTREPOT_LISTEN"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, entrepot, append([]string{"serve"}, test.args...)...)
-			// Of a variable that is there twice, the last one counts.
+			// The last value of a variable wins.
 			cmd.Env = append([]string{
 				"HOME=" + t.TempDir(), "AWS_REGION=eu-central-1", "AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret",
 				"ENTREPOT_STORE=file:" + t.TempDir(), "ENTREPOT_LISTEN=127.0.0.1:0", "ENTREPOT_UPSTREAMS=corp=http://127.0.0.1:9",
@@ -96,7 +101,7 @@ func TestAWrongSettingEndsTheProgramWithOneLineThatNamesIt(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &stdout, &stderr
 			if err := cmd.Run(); ctx.Err() != nil {
-				t.Fatalf("it runs (%v):\n%s%s", err, stdout.String(), stderr.String())
+				t.Fatalf("the program runs (%v):\n%s%s", err, stdout.String(), stderr.String())
 			}
 			if code := cmd.ProcessState.ExitCode(); code != 2 {
 				t.Errorf("exit code %d, want 2", code)

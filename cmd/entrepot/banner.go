@@ -10,7 +10,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream"
 )
 
-// printBanner says what is served, from where, into what, and what to tell the clients.
+// printBanner prints the listen address, the store, the upstreams and sample client configurations.
 func printBanner(w io.Writer, cfg config, listening net.Addr, upstreams []*upstream.Registry, canPresign bool) {
 	fmt.Fprintf(w, "entrepot %s listens on %s\n\n", programVersion(), listening)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -24,7 +24,7 @@ func printBanner(w io.Writer, cfg config, listening net.Addr, upstreams []*upstr
 		fmt.Fprintf(table, "  %s\t%s%s\t%s\n", label, u.Name(), note, strings.Join(u.Endpoints(), ", "))
 		label = ""
 	}
-	table.Flush() // w is a terminal or a pipe: there is nowhere else to say that it is gone
+	table.Flush() // a write error has nowhere to go: w is standard output
 	fmt.Fprintf(w, `
   Docker, in /etc/docker/daemon.json:
     { "registry-mirrors": ["http://%[1]s"] }
@@ -34,22 +34,22 @@ func printBanner(w io.Writer, cfg config, listening net.Addr, upstreams []*upstr
   any client, by name:
     docker pull %[1]s/%[2]s
 
-`, dialAddress(listening.String()), example(upstreams[0].Name()))
+`, dialAddress(listening.String()), exampleImage(upstreams[0].Name()))
 }
 
-// delivery says how clients get blobs.
+// delivery describes how clients get blobs.
 func delivery(cfg config, canPresign bool) string {
 	if !canPresign {
 		return "(blobs are streamed)"
 	}
 	to := "the bucket"
-	if cfg.CDN.URL != nil {
-		to = cfg.CDN.String()
+	if cfg.CDNURL.URL != nil {
+		to = cfg.CDNURL.String()
 	}
 	return fmt.Sprintf("(redirects to %s: %s)", to, cfg.Redirect)
 }
 
-// dialAddress is how a client on this machine reaches an address that is listened on.
+// dialAddress returns the address at which a client on this machine reaches a listener's address.
 func dialAddress(listening string) string {
 	host, port, err := net.SplitHostPort(listening)
 	if err != nil {
@@ -61,7 +61,8 @@ func dialAddress(listening string) string {
 	return net.JoinHostPort(host, port)
 }
 
-func example(name string) string {
+// exampleImage returns an example of an image's path on this mirror, for an upstream.
+func exampleImage(name string) string {
 	if name == upstream.DockerHub {
 		return "library/alpine"
 	}

@@ -7,38 +7,39 @@ import (
 	"github.com/entrepot-io/entrepot/presign"
 )
 
+// checkCDN rejects contradictory CDN settings.
 func (c config) checkCDN() error {
 	hasKey := c.CDNKey != "" || c.CDNKeyFile != ""
 	switch {
-	case c.CDN.URL == nil && c.CDNKeyID != "":
-		return wrong("ENTREPOT_CDN_KEY_ID", "is for signing URLs of a CDN, and there is none; set ENTREPOT_CDN_URL")
-	case c.CDN.URL == nil && c.CDNKeyFile != "":
-		return wrong("ENTREPOT_CDN_KEY_FILE", "is for signing URLs of a CDN, and there is none; set ENTREPOT_CDN_URL")
-	case c.CDN.URL == nil && c.CDNKey != "":
-		return wrong("ENTREPOT_CDN_KEY", "is for signing URLs of a CDN, and there is none; set ENTREPOT_CDN_URL")
-	case c.CDN.URL == nil:
+	case c.CDNURL.URL == nil && c.CDNKeyID != "":
+		return wrong("ENTREPOT_CDN_KEY_ID", "signs URLs of a CDN, but no CDN is configured; set ENTREPOT_CDN_URL")
+	case c.CDNURL.URL == nil && c.CDNKeyFile != "":
+		return wrong("ENTREPOT_CDN_KEY_FILE", "signs URLs of a CDN, but no CDN is configured; set ENTREPOT_CDN_URL")
+	case c.CDNURL.URL == nil && c.CDNKey != "":
+		return wrong("ENTREPOT_CDN_KEY", "signs URLs of a CDN, but no CDN is configured; set ENTREPOT_CDN_URL")
+	case c.CDNURL.URL == nil:
 		return nil
-	case c.Store.scheme == "file":
-		return wrong("ENTREPOT_CDN_URL", "a CDN has a bucket as its origin, and %s is a folder; set ENTREPOT_STORE", c.Store)
-	case c.StorePublic.URL != nil:
-		return wrong("ENTREPOT_CDN_URL", "clients go to the CDN or to ENTREPOT_STORE_PUBLIC_ENDPOINT; set one of them")
+	case c.Store.isFolder():
+		return wrong("ENTREPOT_CDN_URL", "a CDN needs a bucket as its origin, but %s is a folder; set ENTREPOT_STORE to a bucket", c.Store)
+	case c.StorePublicEndpoint.URL != nil:
+		return wrong("ENTREPOT_CDN_URL", "conflicts with ENTREPOT_STORE_PUBLIC_ENDPOINT; set only one of them")
 	case c.CDNKeyID == "" && hasKey:
-		return wrong("ENTREPOT_CDN_KEY_ID", "is missing: the ID that CloudFront knows the private key's public key by")
+		return wrong("ENTREPOT_CDN_KEY_ID", "is missing; set it to CloudFront's ID of the public key that belongs to the private key")
 	case c.CDNKeyID != "" && !hasKey:
 		return wrong("ENTREPOT_CDN_KEY_ID", "has no private key; set ENTREPOT_CDN_KEY_FILE or ENTREPOT_CDN_KEY")
 	case c.CDNKey != "" && c.CDNKeyFile != "":
-		return wrong("ENTREPOT_CDN_KEY", "there is ENTREPOT_CDN_KEY_FILE too; set one of them")
+		return wrong("ENTREPOT_CDN_KEY", "conflicts with ENTREPOT_CDN_KEY_FILE; set only one of them")
 	}
 	return nil
 }
 
-// openCDN returns nil where none is configured.
+// openCDN returns the configured CDN, or nil if there is none.
 func (c config) openCDN() (*presign.CDN, error) {
-	if c.CDN.URL == nil {
+	if c.CDNURL.URL == nil {
 		return nil, nil
 	}
 	if c.CDNKeyID == "" {
-		return presign.NewCDN(c.CDN.URL, c.Store.prefix, nil), nil
+		return presign.NewCDN(c.CDNURL.URL, c.Store.prefix, nil), nil
 	}
 	variable, text := "ENTREPOT_CDN_KEY", []byte(c.CDNKey)
 	if c.CDNKeyFile != "" {
@@ -52,5 +53,5 @@ func (c config) openCDN() (*presign.CDN, error) {
 	if err != nil {
 		return nil, wrong(variable, "%w", err)
 	}
-	return presign.NewCDN(c.CDN.URL, c.Store.prefix, &presign.CDNKey{ID: c.CDNKeyID, Private: key}), nil
+	return presign.NewCDN(c.CDNURL.URL, c.Store.prefix, &presign.CDNKey{ID: c.CDNKeyID, Private: key}), nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,67 +23,78 @@ import (
 	"github.com/entrepot-io/entrepot/mirror"
 )
 
+// prefix starts the name of every setting's environment variable.
 const prefix = "ENTREPOT_"
 
-// config is all that can be set, each by its variable or by the flag that is named after it. README.md has the table
-// that is made of it.
+// config holds all settings. Each is set by an environment variable or by the flag with the same name. docs/configuration.md
+// is generated from the struct tags; group is the heading of a field and of those that follow.
 type config struct {
-	Listen        string            `env:"LISTEN" envDefault:":5000" doc:"Address that clients pull from. Where it is not set, PORT names the port."`
-	AdminListen   string            `env:"ADMIN_LISTEN" doc:"Address for the operator: /metrics, /healthz, /readyz, /status, /debug/pprof/. Empty: only /healthz and /readyz, on the main port."`
-	Store         storeURL          `env:"STORE" envDefault:"file:./data" doc:"Where everything is kept: file:PATH, s3://BUCKET[/PREFIX] (credentials, region and endpoint the AWS way), minio://HOST[:PORT]/BUCKET[/PREFIX] for any other S3-compatible store, minio+http:// for one without TLS (credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or MINIO_ACCESS_KEY and MINIO_SECRET_KEY)."`
-	StorePublic   endpointURL       `env:"STORE_PUBLIC_ENDPOINT" doc:"Endpoint that clients reach the bucket under, such as https://s3.example.com, where it differs from the one that entrepot uses. URLs are signed for it."`
-	StoreStyle    bucketStyle       `env:"STORE_STYLE" envDefault:"auto" doc:"Where the bucket's name goes in a URL: path (https://HOST/BUCKET/KEY), host (https://BUCKET.HOST/KEY), or auto: host for AWS and other clouds that are known by their names, else path. Holds for entrepot's requests and for the URLs that clients get."`
-	CDN           endpointURL       `env:"CDN_URL" doc:"URL of a CDN that has the bucket as its origin, such as https://d111111abcdef8.cloudfront.net. Clients are redirected there instead of to the bucket."`
-	CDNKeyID      string            `env:"CDN_KEY_ID" doc:"ID of the public key in CloudFront that URLs of the CDN are signed for. Empty: they are not signed, for a CDN that lets in its clients by itself."`
-	CDNKeyFile    string            `env:"CDN_KEY_FILE" doc:"File with the private key to it in PEM: RSA, or ECDSA with P-256."`
-	CDNKey        secret            `env:"CDN_KEY" doc:"The private key itself, instead of a file, or the ARN of a secret in AWS Secrets Manager that is the key."`
-	Upstreams     upstreamList      `env:"UPSTREAMS" envDefault:"docker.io,ghcr.io,quay.io,gcr.io,registry.k8s.io,public.ecr.aws,mcr.microsoft.com" doc:"What is mirrored: comma separated NAME[=ENDPOINT[|ENDPOINT...]]. Endpoints are URLs, tried in their order; without one it is https://NAME. The first upstream is the default."`
-	DockerConfig  secret            `env:"DOCKER_CONFIG" doc:"Credentials for upstreams: the text of a Docker config.json, or the ARN of a secret in AWS Secrets Manager that is such a text. What it does not have is looked for where Docker keeps it (DOCKER_CONFIG)."`
-	Redirect      handlers.Redirect `env:"REDIRECT" envDefault:"always" doc:"Who gets stored blobs by a redirect to the bucket: always, never, or a list of client networks (10.0.0.0/8,192.0.2.7); to others they are streamed. Without meaning for a file store, which streams."`
-	StreamTo      handlers.Clients  `env:"STREAM_TO" doc:"Who is streamed to though ENTREPOT_REDIRECT has them redirected: a list of client networks, and of words in their User-Agent (10.7.0.0/16,kaniko)."`
-	Miss          handlers.Miss     `env:"MISS" envDefault:"stream" doc:"How those who are redirected get a blob that is not stored yet: stream sends its bytes as they land; redirect keeps them waiting for up to 18 s, and then sends them to the bucket or to the same URL to wait on, for platforms that limit answers in size or time (docs/serverless.md)."`
-	TagTTL        time.Duration     `env:"TAG_TTL" envDefault:"1m" doc:"How long a tag is served without asking the upstream whether it has moved."`
-	TagTTLRules   ttlRules          `env:"TAG_TTL_RULES" doc:"ENTREPOT_TAG_TTL for some tags: comma separated PATTERN=TTL, the first that matches counts. A pattern is that of REGISTRY/REPOSITORY:TAG, * stands for any characters; a TTL may be forever. For example docker.io/library/*:*=1h,*:v*.*.*=forever,*:latest=10s."`
-	Budget        time.Duration     `env:"UPSTREAM_BUDGET" envDefault:"3s" doc:"How long an upstream may take to say whether a tag has moved. Past it the client gets what the tag was, and the answer is for the next one. With several endpoints, how long each has before the next is tried."`
-	StaleMax      time.Duration     `env:"STALE_MAX" envDefault:"0s" doc:"How long after its last revalidation a tag is served while its upstream fails. 0s: without limit."`
-	KeepDeleted   time.Duration     `env:"KEEP_DELETED" envDefault:"30d" doc:"How long a tag is served that its upstream has deleted. 0s: as long as the upstream has it."`
-	NegativeTTL   time.Duration     `env:"NEGATIVE_TTL" envDefault:"10s" doc:"How long it is remembered that an upstream has not, or does not give, what was asked for."`
-	QuotaReserve  percentage        `env:"QUOTA_RESERVE" envDefault:"10%" doc:"Share of an upstream's pull quota that is kept for what is not cached: below it a tag that has moved is served as it was."`
-	Revalidate    bool              `env:"CLIENT_REVALIDATE" envDefault:"false" doc:"Ask the upstream, however fresh the tag, when a client sends Cache-Control: no-cache."`
-	PresenceTTL   time.Duration     `env:"PRESENCE_TTL" envDefault:"1m" doc:"How long a blob that was seen in the bucket is taken to be there; one that was removed behind entrepot's back is landed again within that time."`
-	RecordUse     bool              `env:"RECORD_USE" envDefault:"true" doc:"Write down in the bucket which objects are used on which day: an empty object for each, a replica and a day."`
-	ManifestCache byteSize          `env:"MANIFEST_CACHE" envDefault:"64MiB" doc:"Memory for manifests."`
-	PresignExpiry time.Duration     `env:"PRESIGN_EXPIRY" envDefault:"1h" doc:"How long the URL of a redirect is good for; at most 168h."`
-	PresignLeft   time.Duration     `env:"PRESIGN_MIN_LEFT" envDefault:"10m" doc:"How long a URL is good for at least when a client gets it. For the rest of ENTREPOT_PRESIGN_EXPIRY all clients of all replicas get the same URL for the same blob."`
-	SegmentSize   byteSize          `env:"SEGMENT_SIZE" envDefault:"8MiB" doc:"Size of the segments that a large blob is landed in; at least 5MiB."`
-	FillMemory    byteSize          `env:"FILL_MEMORY" envDefault:"256MiB" doc:"Memory that the segments of all blobs on their way may hold together."`
-	Connections   int               `env:"FILL_CONNECTIONS" envDefault:"4" doc:"Connections that a large blob is fetched over."`
-	Downloads     int               `env:"UPSTREAM_CONNECTIONS" envDefault:"32" doc:"Downloads of parts of blobs that one upstream serves at a time; more wait their turn."`
-	Stall         time.Duration     `env:"UPSTREAM_STALL" envDefault:"30s" doc:"A download that brings no byte for so long, or fewer than ENTREPOT_UPSTREAM_MIN_SPEED, is replaced at the byte where it stopped."`
-	MinSpeed      byteSize          `env:"UPSTREAM_MIN_SPEED" envDefault:"8KiB" doc:"Bytes a second below which a download counts as stalled."`
-	Trusted       networks          `env:"TRUSTED_PROXIES" doc:"Networks of load balancers whose X-Forwarded-For is believed, for ENTREPOT_REDIRECT and the access log."`
-	LambdaStream  bool              `env:"LAMBDA_STREAMING" envDefault:"false" doc:"On AWS Lambda: the Function URL has the invoke mode RESPONSE_STREAM and not BUFFERED, which the function cannot see."`
-	DrainTimeout  time.Duration     `env:"DRAIN_TIMEOUT" envDefault:"10m" doc:"How long running answers may take to end after SIGTERM. On Cloud Run, Knative and Azure Container Apps, and where PORT is set, 5s if it is not set: the first of them leaves 10 s in all."`
-	LogLevel      slog.Level        `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error."`
-	LogFormat     logFormat         `env:"LOG_FORMAT" envDefault:"text" doc:"text or json."`
-	AccessLog     bool              `env:"ACCESS_LOG" envDefault:"true" doc:"Log every request."`
+	Listen          string        `group:"Ports and shutdown" env:"LISTEN" envDefault:":5000" doc:"Address on which clients pull. If unset, PORT sets the port."`
+	AdminListen     string        `env:"ADMIN_LISTEN" doc:"Address for the operator: /metrics, /healthz, /readyz, /status, /debug/pprof/. If empty, only /healthz and /readyz are served, on the main port."`
+	TrustedProxies  networks      `env:"TRUSTED_PROXIES" doc:"Networks of load balancers whose X-Forwarded-For is trusted, for ENTREPOT_REDIRECT and the access log."`
+	DrainTimeout    time.Duration `env:"DRAIN_TIMEOUT" envDefault:"10m" doc:"How long responses may continue after SIGTERM. The default is 5s on Cloud Run, Knative and Azure Container Apps and if PORT is set: Cloud Run allows 10 s in total."`
+	LambdaStreaming bool          `env:"LAMBDA_STREAMING" envDefault:"false" doc:"On AWS Lambda: set it if the Function URL's invoke mode is RESPONSE_STREAM, which the function cannot detect, and not BUFFERED."`
+
+	Store               storeURL    `group:"Object store" env:"STORE" envDefault:"file:./data" doc:"Where all state is stored: file:PATH for a folder, s3://BUCKET[/PREFIX] (credentials, region and endpoint from the AWS configuration), minio://HOST[:PORT]/BUCKET[/PREFIX] for any other S3-compatible store, minio+http:// for one without TLS (credentials from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or MINIO_ACCESS_KEY and MINIO_SECRET_KEY)."`
+	StorePublicEndpoint endpointURL `env:"STORE_PUBLIC_ENDPOINT" doc:"Endpoint at which clients reach the bucket, such as https://s3.example.com, if it differs from the one that entrepot uses. URLs are signed for it."`
+	StoreStyle          bucketStyle `env:"STORE_STYLE" envDefault:"auto" doc:"Position of the bucket's name in URLs: path (https://HOST/BUCKET/KEY), host (https://BUCKET.HOST/KEY), or auto (host for AWS and other clouds recognized by their host names, otherwise path). Applies to entrepot's requests and to clients' URLs."`
+	RecordUse           bool        `env:"RECORD_USE" envDefault:"true" doc:"Record in the bucket which objects are used on which day: an empty object for each object, replica and day."`
+
+	Upstreams           upstreamList  `group:"Upstreams" env:"UPSTREAMS" envDefault:"docker.io,ghcr.io,quay.io,gcr.io,registry.k8s.io,public.ecr.aws,mcr.microsoft.com" doc:"Registries to mirror: comma-separated NAME[=ENDPOINT[|ENDPOINT...]]. Endpoints are URLs, tried in order; the default is https://NAME. The first upstream is the default."`
+	DockerConfig        secret        `env:"DOCKER_CONFIG" doc:"Credentials for upstreams: the text of a Docker config.json, or the ARN of an AWS Secrets Manager secret that contains it. Credentials that are not in it are read from Docker's own config.json (DOCKER_CONFIG)."`
+	UpstreamConnections int           `env:"UPSTREAM_CONNECTIONS" envDefault:"32" doc:"Concurrent blob downloads per upstream; further ones wait."`
+	UpstreamStall       time.Duration `env:"UPSTREAM_STALL" envDefault:"30s" doc:"A download without a byte for this long, or slower than ENTREPOT_UPSTREAM_MIN_SPEED, is resumed on a new connection."`
+	UpstreamMinSpeed    byteSize      `env:"UPSTREAM_MIN_SPEED" envDefault:"8KiB" doc:"Bytes per second below which a download counts as stalled."`
+	QuotaReserve        percentage    `env:"QUOTA_RESERVE" envDefault:"10%" doc:"Share of an upstream's pull quota reserved for content that is not cached. Once only the reserve is left, tags that have moved are served stale."`
+
+	TagTTL           time.Duration `group:"Freshness" env:"TAG_TTL" envDefault:"1m" doc:"How long a tag stays fresh, that is, served without revalidation."`
+	TagTTLRules      ttlRules      `env:"TAG_TTL_RULES" doc:"ENTREPOT_TAG_TTL for some tags: comma-separated PATTERN=TTL; the first match applies. A pattern matches REGISTRY/REPOSITORY:TAG, * matches any characters, and a TTL may be forever. For example docker.io/library/*:*=1h,*:v*.*.*=forever,*:latest=10s."`
+	UpstreamBudget   time.Duration `env:"UPSTREAM_BUDGET" envDefault:"3s" doc:"How long a client waits for a tag's revalidation. After that it gets the stale tag, and the next client gets the upstream's answer. With several endpoints, also how long each has before the next is tried."`
+	StaleMax         time.Duration `env:"STALE_MAX" envDefault:"0s" doc:"How long after its last revalidation a tag is served stale while its upstream fails. 0s: no limit."`
+	KeepDeleted      time.Duration `env:"KEEP_DELETED" envDefault:"30d" doc:"How long a tag is served after its upstream has deleted it. 0s: not at all."`
+	NegativeTTL      time.Duration `env:"NEGATIVE_TTL" envDefault:"10s" doc:"How long an upstream's \"not found\" or \"denied\" is remembered."`
+	ClientRevalidate bool          `env:"CLIENT_REVALIDATE" envDefault:"false" doc:"Revalidate even a fresh tag or list when a client sends Cache-Control: no-cache."`
+	PresenceTTL      time.Duration `env:"PRESENCE_TTL" envDefault:"1m" doc:"How long entrepot relies on having seen a blob in the bucket. A blob deleted by someone else is fetched again after this time at the latest."`
+
+	Redirect       handlers.Redirect `group:"Redirects" env:"REDIRECT" envDefault:"always" doc:"Clients that are redirected to the bucket for stored blobs: always, never, or a list of client networks (10.0.0.0/8,192.0.2.7). Other clients get the bytes from entrepot. No effect with a file store, which never redirects."`
+	StreamTo       handlers.Clients  `env:"STREAM_TO" doc:"Clients that receive bytes even if ENTREPOT_REDIRECT would redirect them: a list of client networks and of words in the User-Agent (10.7.0.0/16,kaniko)."`
+	Miss           handlers.Miss     `env:"MISS" envDefault:"stream" doc:"How redirected clients get a blob that is not stored yet: stream sends its bytes as they arrive; redirect makes the client wait up to 18 s, then redirects it to the bucket or back to the same URL, for platforms that limit the size or duration of responses (docs/serverless.md)."`
+	PresignExpiry  time.Duration     `env:"PRESIGN_EXPIRY" envDefault:"1h" doc:"Lifetime of presigned URLs; at most 168h."`
+	PresignMinLeft time.Duration     `env:"PRESIGN_MIN_LEFT" envDefault:"10m" doc:"Minimum remaining lifetime of a URL that a client gets. For the rest of ENTREPOT_PRESIGN_EXPIRY, all clients of all replicas get the same URL for the same blob."`
+	CDNURL         endpointURL       `env:"CDN_URL" doc:"URL of a CDN whose origin is the bucket, such as https://d111111abcdef8.cloudfront.net. Clients are redirected to it instead of the bucket."`
+	CDNKeyID       string            `env:"CDN_KEY_ID" doc:"CloudFront's ID of the public key that verifies signed CDN URLs. If empty, URLs are not signed; the CDN must then authorize clients itself."`
+	CDNKeyFile     string            `env:"CDN_KEY_FILE" doc:"File with the private key that signs CDN URLs, in PEM: RSA, or ECDSA with P-256."`
+	CDNKey         secret            `env:"CDN_KEY" doc:"Instead of a file, the private key itself or the ARN of an AWS Secrets Manager secret that contains it."`
+
+	SegmentSize     byteSize `group:"Fills and memory" env:"SEGMENT_SIZE" envDefault:"8MiB" doc:"Size of the segments in which a large blob is stored during its fill; at least 5MiB."`
+	FillMemory      byteSize `env:"FILL_MEMORY" envDefault:"256MiB" doc:"Memory for the segments of all fills together."`
+	FillConnections int      `env:"FILL_CONNECTIONS" envDefault:"4" doc:"Parallel connections for a large blob."`
+	ManifestCache   byteSize `env:"MANIFEST_CACHE" envDefault:"64MiB" doc:"Memory for cached manifests and lists. Those in transit have as much, and 32MiB more (docs/operations.md)."`
+
+	LogLevel  slog.Level `group:"Logs" env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error."`
+	LogFormat logFormat  `env:"LOG_FORMAT" envDefault:"text" doc:"text or json."`
+	AccessLog bool       `env:"ACCESS_LOG" envDefault:"true" doc:"Log every request."`
 
 	platform platform
 }
 
-// setting is one field of config, as a person sets it.
+// setting describes one field of config.
 type setting struct {
-	Variable, Flag, Default, Doc string
+	Group, Variable, Flag, Default, Doc string
 }
 
+// settings returns all settings in the order of config's fields.
 func settings() []setting {
 	var all []setting
+	var group string
 	for field := range reflect.TypeFor[config]().Fields() {
 		key, ok := field.Tag.Lookup("env")
 		if !ok {
 			continue
 		}
+		group = cmp.Or(field.Tag.Get("group"), group)
 		all = append(all, setting{
+			Group:    group,
 			Variable: prefix + key,
 			Flag:     strings.ToLower(strings.ReplaceAll(key, "_", "-")),
 			Default:  field.Tag.Get("envDefault"),
@@ -92,14 +104,15 @@ func settings() []setting {
 	return all
 }
 
+// addFlags adds a flag for each setting.
 func addFlags(flags *pflag.FlagSet) {
 	for _, s := range settings() {
 		flags.String(s.Flag, s.Default, fmt.Sprintf("%s [%s]", s.Doc, s.Variable))
 	}
 }
 
-// loadConfig reads the variables, and over them the flags that were given. Its error names what is wrong by the
-// variable, on one line.
+// loadConfig reads the environment variables and the flags; flags take precedence. An error is a single line that names
+// the wrong setting by its variable.
 func loadConfig(environ []string, flags *pflag.FlagSet) (config, error) {
 	environment := env.ToMap(environ)
 	for _, s := range settings() {
@@ -107,10 +120,10 @@ func loadConfig(environ []string, flags *pflag.FlagSet) (config, error) {
 			environment[s.Variable] = f.Value.String()
 		}
 		if strings.TrimSpace(environment[s.Variable]) == "" {
-			delete(environment, s.Variable) // set but empty is as unset
+			delete(environment, s.Variable) // empty means unset
 		}
 	}
-	platform, err := askPlatform(environment)
+	platform, err := detectPlatform(environment)
 	if err != nil {
 		return config{}, err
 	}
@@ -130,10 +143,10 @@ func loadConfig(environ []string, flags *pflag.FlagSet) (config, error) {
 	return c, c.check()
 }
 
-// kubernetesVariable matches what Kubernetes puts into the environment for a Service that is called entrepot.
+// kubernetesVariable matches the variables that Kubernetes sets for a Service named entrepot.
 var kubernetesVariable = regexp.MustCompile(`_SERVICE_(HOST|PORT)|^ENTREPOT(_.*)?_PORT(_|$)`)
 
-// unknownVariables finds those that look like settings and are none: misspelt, and so without effect.
+// unknownVariables returns the variables, sorted, that have the prefix but are no settings, such as misspelled ones.
 func unknownVariables(environ []string) []string {
 	known := map[string]bool{}
 	for _, s := range settings() {
@@ -149,7 +162,7 @@ func unknownVariables(environ []string) []string {
 	return unknown
 }
 
-// describe says the first thing that is wrong, by its variable.
+// describe converts an error of the env package to one that names the variable and its value.
 func describe(err error, environment map[string]string) error {
 	parse := new(env.ParseError)
 	if !errors.As(err, parse) {
@@ -160,43 +173,44 @@ func describe(err error, environment map[string]string) error {
 	return wrong(variable, "%q: %w", environment[variable], parse.Err)
 }
 
-// wrong is a mistake in a setting.
+// wrong returns a usage error about a setting.
 func wrong(variable, format string, args ...any) error {
 	return usageError{fmt.Errorf(variable+": "+format, args...)}
 }
 
+// check validates settings that depend on each other or have a limited range.
 func (c config) check() error {
 	switch {
 	case c.TagTTL < 0:
-		return wrong("ENTREPOT_TAG_TTL", "%s is negative; write 0s to ask the upstream every time", c.TagTTL)
-	case c.Budget <= 0 || c.Budget > 10*time.Second:
-		return wrong("ENTREPOT_UPSTREAM_BUDGET", "%s is not between 1ms and 10s; write for example 3s", c.Budget)
+		return wrong("ENTREPOT_TAG_TTL", "%s is negative; write 0s to revalidate on every request", c.TagTTL)
+	case c.UpstreamBudget <= 0 || c.UpstreamBudget > 10*time.Second:
+		return wrong("ENTREPOT_UPSTREAM_BUDGET", "%s is not between 1ms and 10s; write for example 3s", c.UpstreamBudget)
 	case c.StaleMax < 0:
 		return wrong("ENTREPOT_STALE_MAX", "%s is negative; write 0s for no limit", c.StaleMax)
 	case c.KeepDeleted < 0:
-		return wrong("ENTREPOT_KEEP_DELETED", "%s is negative; write 0s to serve no tag that its upstream has deleted", c.KeepDeleted)
+		return wrong("ENTREPOT_KEEP_DELETED", "%s is negative; write 0s to stop serving deleted tags at once", c.KeepDeleted)
 	case c.NegativeTTL < 0:
-		return wrong("ENTREPOT_NEGATIVE_TTL", "%s is negative; write 0s to ask the upstream every time", c.NegativeTTL)
+		return wrong("ENTREPOT_NEGATIVE_TTL", "%s is negative; write 0s to send every request to the upstream", c.NegativeTTL)
 	case c.PresenceTTL < time.Second:
 		return wrong("ENTREPOT_PRESENCE_TTL", "%s is too short; write 1s or more", c.PresenceTTL)
 	case c.ManifestCache < 1<<20:
 		return wrong("ENTREPOT_MANIFEST_CACHE", "%s is too little; write 1MiB or more", c.ManifestCache)
 	case c.PresignExpiry < time.Second || c.PresignExpiry > 7*24*time.Hour:
-		return wrong("ENTREPOT_PRESIGN_EXPIRY", "%s is not between 1s and 168h, as S3 wants it", c.PresignExpiry)
-	case c.PresignLeft < 0:
-		return wrong("ENTREPOT_PRESIGN_MIN_LEFT", "%s is negative; write for example 10m", c.PresignLeft)
-	case c.PresignLeft > c.PresignExpiry-time.Second:
-		return wrong("ENTREPOT_PRESIGN_MIN_LEFT", "%s is not less than the %s that URLs are good for (ENTREPOT_PRESIGN_EXPIRY)", c.PresignLeft, c.PresignExpiry)
+		return wrong("ENTREPOT_PRESIGN_EXPIRY", "%s is not between 1s and 168h, S3's limits", c.PresignExpiry)
+	case c.PresignMinLeft < 0:
+		return wrong("ENTREPOT_PRESIGN_MIN_LEFT", "%s is negative; write for example 10m", c.PresignMinLeft)
+	case c.PresignMinLeft > c.PresignExpiry-time.Second:
+		return wrong("ENTREPOT_PRESIGN_MIN_LEFT", "%s is not less than %s, the lifetime of URLs (ENTREPOT_PRESIGN_EXPIRY)", c.PresignMinLeft, c.PresignExpiry)
 	case c.DrainTimeout <= 0:
 		return wrong("ENTREPOT_DRAIN_TIMEOUT", "%s is too short; write for example 30s", c.DrainTimeout)
 	case c.SegmentSize < backend.MinPart || c.SegmentSize > 5<<30:
-		return wrong("ENTREPOT_SEGMENT_SIZE", "%s is not between 5MiB and 5GiB, as S3 wants parts to be", c.SegmentSize)
-	case c.Connections < 1:
-		return wrong("ENTREPOT_FILL_CONNECTIONS", "%d is too few; write 1 or more", c.Connections)
-	case c.Downloads < 1:
-		return wrong("ENTREPOT_UPSTREAM_CONNECTIONS", "%d is too few; write 1 or more", c.Downloads)
-	case c.Stall <= 0:
-		return wrong("ENTREPOT_UPSTREAM_STALL", "%s is too short; write for example 30s", c.Stall)
+		return wrong("ENTREPOT_SEGMENT_SIZE", "%s is not between 5MiB and 5GiB, S3's limits for parts", c.SegmentSize)
+	case c.FillConnections < 1:
+		return wrong("ENTREPOT_FILL_CONNECTIONS", "%d is too few; write 1 or more", c.FillConnections)
+	case c.UpstreamConnections < 1:
+		return wrong("ENTREPOT_UPSTREAM_CONNECTIONS", "%d is too few; write 1 or more", c.UpstreamConnections)
+	case c.UpstreamStall <= 0:
+		return wrong("ENTREPOT_UPSTREAM_STALL", "%s is too short; write for example 30s", c.UpstreamStall)
 	case c.FillMemory < c.SegmentSize:
 		return wrong("ENTREPOT_FILL_MEMORY", "%s does not hold one segment of %s (ENTREPOT_SEGMENT_SIZE)", c.FillMemory, c.SegmentSize)
 	}
@@ -209,22 +223,22 @@ func (c config) check() error {
 	return c.checkCDN()
 }
 
-// checkMiss refuses to redirect where nobody can be redirected.
+// checkMiss rejects ENTREPOT_MISS=redirect if no client can be redirected.
 func (c config) checkMiss() error {
 	switch {
 	case c.Miss != handlers.MissRedirect:
 		return nil
-	case c.Store.scheme == "file":
-		return wrong("ENTREPOT_MISS", "redirect sends clients to a bucket, and %s is a folder; set ENTREPOT_STORE, or write stream", c.Store)
+	case c.Store.isFolder():
+		return wrong("ENTREPOT_MISS", "redirect needs a bucket, but %s is a folder; write stream, or set ENTREPOT_STORE to a bucket", c.Store)
 	case c.Redirect.String() == "never":
-		return wrong("ENTREPOT_MISS", "redirect sends clients to the bucket, and ENTREPOT_REDIRECT is never; write stream, or let ENTREPOT_REDIRECT name those who may go there")
+		return wrong("ENTREPOT_MISS", "redirect conflicts with ENTREPOT_REDIRECT=never; write stream, or list the clients to redirect in ENTREPOT_REDIRECT")
 	}
 	return nil
 }
 
 func parseDuration(s string) (any, error) { return duration(s) }
 
-// duration reads what time.ParseDuration takes, and whole days.
+// duration parses a duration in the format of time.ParseDuration, or in whole days, such as 30d.
 func duration(s string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
@@ -256,7 +270,7 @@ func parseInt(s string) (any, error) {
 	return n, nil
 }
 
-// byteSize is a number of bytes, written with a unit.
+// byteSize is a number of bytes, written with a unit such as 8MiB.
 type byteSize int64
 
 func (b *byteSize) UnmarshalText(text []byte) error {
@@ -272,7 +286,7 @@ func (b byteSize) String() string {
 	return units.CustomSize("%.4g%s", float64(b), 1024, []string{"B", "KiB", "MiB", "GiB", "TiB"})
 }
 
-// percentage is a share of something, from 0 to 1, written as 10%.
+// percentage is a fraction from 0 to 1, written as a percentage such as 10%.
 type percentage float64
 
 func (p *percentage) UnmarshalText(text []byte) error {
@@ -314,7 +328,7 @@ func (n *networks) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// endpointURL is scheme, host and perhaps port: the empty one is none.
+// endpointURL is an http or https URL. The zero value means not set.
 type endpointURL struct{ *url.URL }
 
 func (e *endpointURL) UnmarshalText(text []byte) error {
@@ -333,13 +347,14 @@ func (e endpointURL) String() string {
 	return e.URL.String()
 }
 
+// parseEndpoint parses an http or https URL without credentials, query and fragment.
 func parseEndpoint(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return nil, fmt.Errorf("%q is not a URL; write for example https://registry.example.com or http://10.0.0.5:5000", s)
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("%q has more than scheme, host and path; credentials are read from Docker's config.json", u.Redacted())
+		return nil, fmt.Errorf("%q has parts other than scheme, host and path; put credentials into Docker's config.json", u.Redacted())
 	}
 	return u, nil
 }

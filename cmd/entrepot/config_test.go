@@ -17,7 +17,7 @@ func load(t *testing.T, environ []string, args ...string) (config, error) {
 	return loadConfig(environ, flags)
 }
 
-func TestNothingHasToBeConfigured(t *testing.T) {
+func TestDefaultSettings(t *testing.T) {
 	c, err := load(t, nil)
 	require.NoError(t, err)
 	assert.Equal(t, ":5000", c.Listen)
@@ -25,13 +25,13 @@ func TestNothingHasToBeConfigured(t *testing.T) {
 	assert.Equal(t, "file:./data", c.Store.String())
 	assert.Equal(t, time.Minute, c.TagTTL)
 	assert.Equal(t, time.Hour, c.PresignExpiry)
-	assert.Equal(t, 10*time.Minute, c.PresignLeft)
+	assert.Equal(t, 10*time.Minute, c.PresignMinLeft)
 	assert.True(t, c.AccessLog)
 	require.Len(t, c.Upstreams, 7)
 	assert.Equal(t, "docker.io", c.Upstreams[0].name)
 }
 
-func TestAFlagGoesBeforeItsVariableAndAnEmptyVariableIsNone(t *testing.T) {
+func TestFlagsPrecedeVariables(t *testing.T) {
 	environ := []string{"ENTREPOT_TAG_TTL=5m", "ENTREPOT_LISTEN=", "ENTREPOT_ACCESS_LOG=false", "ENTREPOT_FILL_MEMORY=1GiB"}
 	c, err := load(t, environ, "--tag-ttl", "7m")
 	require.NoError(t, err)
@@ -41,7 +41,7 @@ func TestAFlagGoesBeforeItsVariableAndAnEmptyVariableIsNone(t *testing.T) {
 	assert.EqualValues(t, 1<<30, c.FillMemory)
 }
 
-func TestUpstreamsAreReadAsTheyAreWritten(t *testing.T) {
+func TestParseUpstreams(t *testing.T) {
 	c, err := load(t, []string{"ENTREPOT_UPSTREAMS=index.docker.io=https://mirror.gcr.io|https://registry-1.docker.io, ghcr.io,corp=http://10.0.0.5:5000,host:5001"})
 	require.NoError(t, err)
 	var got [][]string
@@ -57,7 +57,7 @@ func TestUpstreamsAreReadAsTheyAreWritten(t *testing.T) {
 	}, got)
 }
 
-func TestStoresAreReadAsTheyAreWritten(t *testing.T) {
+func TestParseStoreURL(t *testing.T) {
 	for text, want := range map[string]storeURL{
 		"file:./data":                    {scheme: "file", path: "./data"},
 		"file:/var/lib/entrepot":         {scheme: "file", path: "/var/lib/entrepot"},
@@ -74,12 +74,12 @@ func TestStoresAreReadAsTheyAreWritten(t *testing.T) {
 	}
 }
 
-func TestAMistakeIsNamedByItsVariable(t *testing.T) {
+func TestConfigErrorNamesVariable(t *testing.T) {
 	for setting, want := range map[string]string{
 		"ENTREPOT_TAG_TTL=abc":                         `ENTREPOT_TAG_TTL: "abc": not a duration; write for example 90s, 1h30m or 30d`,
 		"ENTREPOT_TAG_TTL=-1s":                         `ENTREPOT_TAG_TTL: -1s is negative`,
 		"ENTREPOT_PRESIGN_EXPIRY=169h":                 `ENTREPOT_PRESIGN_EXPIRY: 169h0m0s is not between 1s and 168h`,
-		"ENTREPOT_PRESIGN_EXPIRY=10m":                  `ENTREPOT_PRESIGN_MIN_LEFT: 10m0s is not less than the 10m0s that URLs are good for (ENTREPOT_PRESIGN_EXPIRY)`,
+		"ENTREPOT_PRESIGN_EXPIRY=10m":                  `ENTREPOT_PRESIGN_MIN_LEFT: 10m0s is not less than 10m0s, the lifetime of URLs (ENTREPOT_PRESIGN_EXPIRY)`,
 		"ENTREPOT_PRESIGN_MIN_LEFT=59m59.5s":           `ENTREPOT_PRESIGN_MIN_LEFT: 59m59.5s is not less than`,
 		"ENTREPOT_PRESIGN_MIN_LEFT=-1s":                `ENTREPOT_PRESIGN_MIN_LEFT: -1s is negative`,
 		"ENTREPOT_STORE_STYLE=dns":                     `ENTREPOT_STORE_STYLE: "dns": write path, host or auto`,
@@ -92,9 +92,9 @@ func TestAMistakeIsNamedByItsVariable(t *testing.T) {
 		"ENTREPOT_UPSTREAMS=a.io,a.io":                 `two upstreams are named a.io`,
 		"ENTREPOT_UPSTREAMS=docker.io,index.docker.io": `two upstreams are named docker.io`,
 		"ENTREPOT_UPSTREAMS=corp=10.0.0.5":             `upstream corp: "10.0.0.5" is not a URL`,
-		"ENTREPOT_UPSTREAMS=https://ghcr.io":           `"https://ghcr.io" is not a registry's name`,
+		"ENTREPOT_UPSTREAMS=https://ghcr.io":           `"https://ghcr.io" is not a registry name`,
 		"ENTREPOT_UPSTREAMS=,":                         `names no upstream`,
-		"ENTREPOT_UPSTREAMS=x=http://u:p@h":            `credentials are read from Docker's config.json`,
+		"ENTREPOT_UPSTREAMS=x=http://u:p@h":            `put credentials into Docker's config.json`,
 		"ENTREPOT_REDIRECT=maybe":                      `write always, never, or a list of client networks`,
 		"ENTREPOT_ACCESS_LOG=yes":                      `write true or false`,
 		"ENTREPOT_LOG_FORMAT=xml":                      `write text or json`,
@@ -114,7 +114,7 @@ func TestAMistakeIsNamedByItsVariable(t *testing.T) {
 	}
 }
 
-func TestThePlatformsPortIsListenedOnUnlessThereIsAnother(t *testing.T) {
+func TestPlatformPortIsDefaultListenPort(t *testing.T) {
 	for _, c := range []struct {
 		environ, args []string
 		want          string
@@ -137,8 +137,8 @@ func TestThePlatformsPortIsListenedOnUnlessThereIsAnother(t *testing.T) {
 	}
 }
 
-func TestAPlatformThatEndsInstancesSoonShortensTheDrain(t *testing.T) {
-	for sign, want := range map[string]time.Duration{
+func TestPlatformWithShortGracePeriodShortensDrain(t *testing.T) {
+	for variable, want := range map[string]time.Duration{
 		"":                         10 * time.Minute,
 		"K_SERVICE=mirror":         5 * time.Second,
 		"CONTAINER_APP_NAME=app":   5 * time.Second,
@@ -146,22 +146,22 @@ func TestAPlatformThatEndsInstancesSoonShortensTheDrain(t *testing.T) {
 		"AWS_REGION=us-east-1":     10 * time.Minute,
 		"KUBERNETES_SERVICE_HOST=": 10 * time.Minute,
 	} {
-		c, err := load(t, []string{sign})
+		c, err := load(t, []string{variable})
 		require.NoError(t, err)
-		assert.Equal(t, want, c.DrainTimeout, sign)
+		assert.Equal(t, want, c.DrainTimeout, variable)
 		if want < time.Minute {
 			assert.Less(t, c.DrainTimeout+c.platform.handOver, 10*time.Second)
 		}
-		c, err = load(t, []string{sign, "ENTREPOT_DRAIN_TIMEOUT=7s"})
+		c, err = load(t, []string{variable, "ENTREPOT_DRAIN_TIMEOUT=7s"})
 		require.NoError(t, err)
-		assert.Equal(t, 7*time.Second, c.DrainTimeout, sign)
+		assert.Equal(t, 7*time.Second, c.DrainTimeout, variable)
 	}
 }
 
-func TestVariablesThatAreNoSettingsAreNoticed(t *testing.T) {
+func TestUnknownVariables(t *testing.T) {
 	assert.Equal(t, []string{"ENTREPOT_TAGTTL"}, unknownVariables([]string{
 		"ENTREPOT_TAGTTL=1m", "ENTREPOT_TAG_TTL=1m", "HOME=/",
-		// what Kubernetes sets for a Service named entrepot
+		// set by Kubernetes for a Service named entrepot
 		"ENTREPOT_PORT=tcp://10.0.0.1:80", "ENTREPOT_PORT_80_TCP_ADDR=10.0.0.1", "ENTREPOT_SERVICE_HOST=10.0.0.1", "ENTREPOT_SERVICE_PORT_HTTP=80",
 	}))
 }

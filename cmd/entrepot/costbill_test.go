@@ -2,47 +2,47 @@ package main_test
 
 import "math"
 
-// month is what docs/cost.md reckons with: an image that is pulled so often, evenly, within 30 days.
+// month is the example in docs/cost.md: the number of even pulls of an image within 30 days.
 type month struct {
 	pulls    float64
 	image    imageShape
-	bytes    float64 // GB that a pull transfers
+	bytes    float64 // GB per pull
 	replicas float64
 	days     float64
 	tagTTL   float64 // seconds
 	presence float64 // seconds
-	probes   float64 // seconds between probes of /readyz, of each replica
+	probes   float64 // seconds between probes of each replica's /readyz
 }
 
 func (m month) seconds() float64 { return m.days * 24 * 60 * 60 }
 
-// million is a million pulls of 8 layers of 62.5 MB, which have 8 segments each, an index, a manifest and a config.
+// million is a million pulls of an image with an index and 8 layers of 62.5 MB, that is, of 8 segments each.
 var million = month{
 	pulls: 1e6, image: imageShape{index: true, layers: []int{8, 8, 8, 8, 8, 8, 8, 8}}, bytes: 0.5,
 	replicas: 3, days: 30, tagTTL: 60, presence: 60, probes: 10,
 }
 
-// part is what the bucket is asked in a month, and why.
+// part is the number of requests to the bucket in a month for one reason.
 type part struct {
 	why      string
 	requests requests
 }
 
-// parts are what the bucket is asked in the month for the image. One replica is the first that is asked for the image.
+// parts returns the replicas' requests to the bucket in the month for one image. One replica fills it, the others find it.
 func (m month) parts() []part {
 	n := func(x float64) int { return int(math.Ceil(x)) }
 	others := n(m.replicas) - 1
 	ttls := m.seconds() / m.tagTTL
 	return []part{
-		{"the image is landed, and the other replicas find it",
-			requests{}.plus(n(m.replicas), probe.requests).plus(1, m.image.cold()).plus(others, m.image.warm())},
+		{"the image is filled, and the other replicas find it",
+			m.image.cold().plus(others, m.image.warm())},
 		{"markers of use", requests{}.plus(n(m.replicas*m.days), m.image.markers())},
-		{"its tag is revalidated", requests{}.plus(n(ttls), revalidation.requests).plus(n(ttls)*others, revalidated.requests)},
-		{"its blobs are looked for", requests{}.plus(n(m.replicas*m.seconds()/(m.presence*3/4))*m.image.blobs(), look.requests)},
+		{"revalidation of its tag", requests{}.plus(n(ttls), revalidation.requests).plus(n(ttls)*others, revalidated.requests)},
+		{"presence checks of its blobs", requests{}.plus(n(m.replicas*m.seconds()/(m.presence*3/4))*m.image.blobs(), look.requests)},
 	}
 }
 
-// own is what the replicas ask of the bucket, all together, when so many such images are in use.
+// own returns the requests of all replicas to the bucket for a number of such images.
 func (m month) own(images int) requests {
 	sum := m.probing()
 	for _, p := range m.parts() {
@@ -51,17 +51,17 @@ func (m month) own(images int) requests {
 	return sum
 }
 
-// probing is what is asked whatever is pulled.
+// probing returns the requests that do not depend on pulls.
 func (m month) probing() requests {
-	return requests{}.plus(int(m.replicas), firstReadiness.requests).plus(int(m.replicas*m.seconds()/m.probes), readiness.requests)
+	return requests{}.plus(int(m.replicas), probe.requests).plus(int(m.replicas), firstReadiness.requests).plus(int(m.replicas*m.seconds()/m.probes), readiness.requests)
 }
 
-// downloads is what the clients ask of the bucket.
+// downloads returns the clients' requests to the bucket.
 func (m month) downloads() requests {
 	return requests{}.plus(int(m.pulls)*m.image.blobs(), clientsDownload.requests)
 }
 
-// transfer is how many GB the clients get.
+// transfer returns the GB that clients receive.
 func (m month) transfer() float64 { return m.pulls * m.bytes }
 
 func (r requests) writes() float64 {
@@ -70,11 +70,11 @@ func (r requests) writes() float64 {
 
 func (r requests) reads() float64 { return float64(r.of(getObject, headObject)) }
 
-// onS3 and onR2 are the prices of requests. Deletes are free, and refusals and what is not found count like the rest.
+// onS3 and onR2 return the prices of the requests. Deletes are free; refused requests and misses cost as much as others.
 func (r requests) onS3() float64 { return s3Writes.of(r.writes()) + s3Reads.of(r.reads()) }
 func (r requests) onR2() float64 { return r2Writes.of(r.writes()) + r2Reads.of(r.reads()) }
 
-// bill is a way to have the month's pulls, and what it costs.
+// bill is the cost of the month's pulls by one way, in US dollars.
 type bill struct {
 	way                         string
 	storage, requests, transfer float64
@@ -82,7 +82,7 @@ type bill struct {
 
 func (b bill) sum() float64 { return b.storage + b.requests + b.transfer }
 
-// withMirror are the ways with entrepot.
+// withMirror returns the bills with entrepot.
 func (m month) withMirror() []bill {
 	all := m.own(1).plus(1, m.downloads())
 	s3 := func(way string, transfer float64) bill {
@@ -104,7 +104,7 @@ func (m month) withMirror() []bill {
 	}
 }
 
-// withoutMirror are the ways without.
+// withoutMirror returns the bills without entrepot.
 func (m month) withoutMirror() []bill {
 	const endpoints, zones = 2, 3 // ecr.api and ecr.dkr
 	ecr := func(way string, transfer float64) bill { return bill{way, ecrStorage.of(m.bytes), 0, transfer} }

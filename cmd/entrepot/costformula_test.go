@@ -1,17 +1,17 @@
 package main_test
 
-// costOf says how many requests one thing of a kind costs at the bucket.
+// costOf is the number of requests to the bucket for one item of a kind.
 type costOf struct {
 	what     string // in docs/cost.md
 	requests requests
 }
 
-// What a pull costs is the sum of these, each as often as it is in the image. cost_test.go counts whether it is so, and
-// docs/cost.md has them as a table.
+// The requests of a pull are the sum of these, each as often as its item is in the image. cost_test.go checks them, and
+// docs/cost.md lists them in a table.
 var (
-	probe = costOf{"the first pull of a process that finds something cold: what the store can do",
-		requests{putObject: 3, deleteObject: 1}}
-	coldTag = costOf{"cold: a tag, with the manifest that it names",
+	probe = costOf{"start of a process: probe of the store's capabilities",
+		requests{getObject: 1, putObject: 6, deleteObject: 3, createUpload: 1, uploadPartCopy: 1, completeUpload: 1}}
+	coldTag = costOf{"cold: a tag with its manifest",
 		requests{getObject: 2, putObject: 3, deleteObject: 1}}
 	coldManifest = costOf{"cold: a manifest by digest, such as an index's child",
 		requests{getObject: 2, putObject: 2, deleteObject: 1}}
@@ -19,10 +19,10 @@ var (
 		requests{headObject: 2, putObject: 2, deleteObject: 1}}
 	coldLargeBlob = costOf{"cold: a blob of several segments",
 		requests{headObject: 2, putObject: 2, createUpload: 1, completeUpload: 1, listObjects: 1, deleteObject: 1}}
-	coldSegment = costOf{"and each of its segments",
+	coldSegment = costOf{"each segment of such a blob",
 		requests{putObject: 1, uploadPartCopy: 1, deleteObject: 1}}
 
-	warmTag = costOf{"in the bucket, new to the replica: a tag, with the manifest that it names",
+	warmTag = costOf{"in the bucket, new to the replica: a tag with its manifest",
 		requests{getObject: 2}}
 	warmManifest = costOf{"in the bucket, new to the replica: a manifest by digest",
 		requests{getObject: 1}}
@@ -31,22 +31,24 @@ var (
 
 	hot = costOf{"**hot**: a tag, a manifest, a blob", requests{}}
 
-	marker = costOf{"each manifest and blob that is used, for each replica and day: the marker of its use",
+	marker = costOf{"marker of use, per manifest or blob, replica and day",
 		requests{putObject: 1}}
-	look = costOf{"each blob in use, for each replica and three quarters of `ENTREPOT_PRESENCE_TTL`: is it still there?",
+	look = costOf{"presence check, per blob in use, replica and three quarters of `ENTREPOT_PRESENCE_TTL`",
 		requests{headObject: 1}}
-	revalidation = costOf{"each tag in use, for each `ENTREPOT_TAG_TTL`: revalidation",
+	revalidation = costOf{"revalidation, per tag in use and `ENTREPOT_TAG_TTL`",
 		requests{getObject: 2, putObject: 2, deleteObject: 1}}
-	revalidated = costOf{"and by each other replica: what came of it",
+	movedTag = costOf{"revalidation of a tag that has moved to a new manifest",
+		requests{getObject: 3, putObject: 4, deleteObject: 2}}
+	revalidated = costOf{"reading its result, per other replica",
 		requests{getObject: 1}}
-	firstReadiness = costOf{"the first `GET /readyz` of a process: what it is permitted",
-		requests{getObject: 1, putObject: 1, createUpload: 1, uploadPartCopy: 1, abortUpload: 1, listObjects: 1, listUploads: 1, deleteObject: 1}}
-	readiness = costOf{"each other `GET /readyz`, but at most once a second", requests{getObject: 1}}
+	firstReadiness = costOf{"first `GET /readyz` of a process: check of permissions",
+		requests{getObject: 1, headObject: 1, putObject: 1, createUpload: 1, uploadPartCopy: 1, abortUpload: 1, listObjects: 1, listUploads: 1, deleteObject: 1}}
+	readiness = costOf{"later `GET /readyz`, at most one per second", requests{getObject: 1}}
 
-	clientsDownload = costOf{"the client's own download of a blob, cold ones excepted", requests{getObject: 1}}
+	clientsDownload = costOf{"client's download of a blob, except cold ones", requests{getObject: 1}}
 )
 
-// imageShape is all of an image that its costs depend on.
+// imageShape holds the properties of an image on which its cost depends.
 type imageShape struct {
 	index  bool
 	layers []int // segments of each
@@ -59,13 +61,13 @@ func (i imageShape) manifestsByDigest() int {
 	return 0
 }
 
-// blobs are the layers and the config.
+// blobs returns the number of layers plus the config.
 func (i imageShape) blobs() int { return len(i.layers) + 1 }
 
-// objects are all that is pulled: blobs, the manifest that the tag names, and those by digest.
+// objects returns the number of all pulled objects: blobs, the tag's manifest, and manifests by digest.
 func (i imageShape) objects() int { return i.blobs() + 1 + i.manifestsByDigest() }
 
-// large are the blobs of several segments.
+// large returns the number of blobs of several segments.
 func (i imageShape) large() (n int) {
 	for _, segments := range i.layers {
 		if segments > 1 {
@@ -84,7 +86,7 @@ func (i imageShape) segmentsOfLarge() (n int) {
 	return n
 }
 
-// cold is what a pull costs when nothing of the image is in the bucket.
+// cold returns the requests of a pull when nothing of the image is in the bucket.
 func (i imageShape) cold() requests {
 	return coldTag.requests.
 		plus(i.manifestsByDigest(), coldManifest.requests).
@@ -93,12 +95,12 @@ func (i imageShape) cold() requests {
 		plus(i.segmentsOfLarge(), coldSegment.requests)
 }
 
-// warm is what a pull costs when all of the image is in the bucket, and the replica does not know.
+// warm returns the requests of a pull when the whole image is in the bucket, but new to the replica.
 func (i imageShape) warm() requests {
 	return warmTag.requests.
 		plus(i.manifestsByDigest(), warmManifest.requests).
 		plus(i.blobs(), warmBlob.requests)
 }
 
-// markers are what the first pull of a day costs besides.
+// markers returns the additional requests of the first pull of a day.
 func (i imageShape) markers() requests { return requests{}.plus(i.objects(), marker.requests) }

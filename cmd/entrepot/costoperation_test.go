@@ -19,10 +19,10 @@ const (
 	deleteObject   = "DeleteObject"
 )
 
-// requests are how many requests there are of each operation, of which there are some.
+// requests counts requests by operation. It has no zero counts.
 type requests map[string]int
 
-// plus adds more n times.
+// plus returns r plus n times more.
 func (r requests) plus(n int, more requests) requests {
 	sum := maps.Clone(r)
 	for operation, count := range more {
@@ -41,7 +41,7 @@ func (r requests) of(operations ...string) (n int) {
 	return n
 }
 
-// operationOf names the operation; one that is not expected is named by its method and query.
+// operationOf returns the operation of a request, or the method and query of an unexpected one.
 func operationOf(r *http.Request) string {
 	query := r.URL.Query()
 	query.Del("x-id") // aws-sdk-go-v2 adds the operation's name

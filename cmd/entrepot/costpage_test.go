@@ -21,13 +21,13 @@ func number(n float64) string { return humanize.Comma(int64(n)) }
 
 func dollars(usd float64) string { return "$" + humanize.FormatFloat("#,###.##", usd) }
 
-// cells are the columns of a table for requests.
+// cells returns the table cells for r.
 func (r requests) cells() (cells []string) {
 	for _, n := range []int{
 		r.of(getObject), r.of(headObject), r.of(putObject), r.of(createUpload, completeUpload), r.of(uploadPartCopy),
 		r.of(listObjects, listUploads), r.of(deleteObject, abortUpload),
 	} {
-		cell := "" // none
+		cell := ""
 		if n > 0 {
 			cell = number(float64(n))
 		}
@@ -40,17 +40,17 @@ func requestsTable(what string) [][]string {
 	return [][]string{{what, "GET:", "HEAD:", "PUT:", "POST:", "copy:", "LIST:", "DELETE:"}}
 }
 
-func TestTheCostPageHasWhatIsCounted(t *testing.T) {
+func TestTheCostPageHasRequestCounts(t *testing.T) {
 	units := requestsTable("what")
 	for _, u := range []costOf{
 		coldTag, coldManifest, coldSmallBlob, coldLargeBlob, coldSegment, probe, warmTag, warmManifest, warmBlob, hot,
-		marker, look, revalidation, revalidated, firstReadiness, readiness, clientsDownload,
+		marker, look, revalidation, movedTag, revalidated, firstReadiness, readiness, clientsDownload,
 	} {
 		units = append(units, append([]string{u.what}, u.requests.cells()...))
 	}
 	testenv.Page(t, costPage, "requests", testenv.Table(units...))
 
-	// What a pull has besides its layers, and what a layer adds.
+	// A pull without layers, and what one layer adds.
 	bare, one := imageShape{index: true}, imageShape{index: true, layers: []int{1}}
 	testenv.Page(t, costPage, "formula", fmt.Sprintf(`- **cold**: %d + %d for each layer of one segment + %d for each larger one + %d for each of its segments
 - **in the bucket, new to the replica**: %d + 1 for each layer
@@ -83,29 +83,29 @@ func total(r requests) (n int) {
 	return n
 }
 
-func TestTheCostPageReckonsRight(t *testing.T) {
+func TestTheCostPageHasRightFigures(t *testing.T) {
 	prices := [][]string{{"what", "price", "for each", "published by"}}
 	for _, p := range tariffs {
-		price, unit := p.say()
+		price, unit := p.describe()
 		prices = append(prices, []string{p.what, price, unit, p.from})
 	}
 	testenv.Page(t, costPage, "prices", testenv.Table(prices...))
 
 	testenv.Page(t, costPage, "scale", testenv.Table(million.scale()...))
 
-	asked := requestsTable("in a month")
-	asked[0] = append(asked[0], "on S3:", "on R2:")
+	table := requestsTable("in a month")
+	table[0] = append(table[0], "on S3:", "on R2:")
 	row := func(why string, r requests) {
-		asked = append(asked, append(append([]string{why}, r.cells()...), dollars(r.onS3()), dollars(r.onR2())))
+		table = append(table, append(append([]string{why}, r.cells()...), dollars(r.onS3()), dollars(r.onR2())))
 	}
 	for _, p := range million.parts() {
 		row(p.why, p.requests)
 	}
-	row("`/readyz` is probed", million.probing())
+	row("replicas start, and `/readyz` is probed", million.probing())
 	row("**entrepot, together**", million.own(1))
 	row("the clients' downloads", million.downloads())
 	row("entrepot, were a thousand such images in use around the clock", million.own(1000))
-	testenv.Page(t, costPage, "month", testenv.Table(asked...))
+	testenv.Page(t, costPage, "month", testenv.Table(table...))
 
 	bills := [][]string{{"", "storage:", "requests:", "transfer:", "a month:", "for 1,000 pulls:"}}
 	add := func(heading string, all []bill) {
@@ -119,7 +119,7 @@ func TestTheCostPageReckonsRight(t *testing.T) {
 	add("without", million.withoutMirror())
 	testenv.Page(t, costPage, "bills", testenv.Table(bills...))
 
-	// What the README says in short.
+	// The summary in the README.
 	readme, err := os.ReadFile(filepath.Join(testenv.Root(), "README.md"))
 	require.NoError(t, err)
 	inRegion, behindNAT := million.withMirror()[0].sum(), million.withoutMirror()[0].sum()
@@ -138,7 +138,7 @@ func TestTheCostPageReckonsRight(t *testing.T) {
 	testenv.Page(t, costPage, "markers", testenv.Table(uses...))
 }
 
-// scale is how much the month's pulls are, in other words.
+// scale returns a table that illustrates the number of pulls.
 func (m month) scale() [][]string {
 	const windows = 30 * 24 * 60 / 50 // of URLs, with the default settings, in 30 days
 	hub := m.days * 4                 // times 6 hours
@@ -157,7 +157,7 @@ func (m month) scale() [][]string {
 	}
 }
 
-func TestPricesThatFallWithTheQuantity(t *testing.T) {
+func TestTieredPrices(t *testing.T) {
 	tiers := tariff{per: 10, steps: []step{{100, 2}, {300, 1}, {0, 0.5}}}
 	for units, want := range map[float64]float64{0: 0, 50: 10, 100: 20, 200: 30, 300: 40, 500: 50} {
 		assert.InDelta(t, want, tiers.of(units), 1e-9, "%v units", units)

@@ -8,25 +8,24 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// tariff is what something costs, in US dollars. All that docs/cost.md says of prices is here; when one changes, change it
-// and run make docs.
+// tariff is the price of something in US dollars. docs/cost.md is generated from tariffs: after a change run make docs.
 type tariff struct {
 	what  string
-	unit  string  // what is counted
-	per   float64 // units that a price is for
-	steps []step  // prices, cheaper with quantity; the last has no end
-	from  string  // who says so, and when
+	unit  string
+	per   float64 // number of units that a price is for
+	steps []step  // prices by quantity; the last step has no end
+	from  string  // source and date
 }
 
-// step is the price of what lies between the end of the step before and its own.
+// step is the price of the units between the previous step's end and its own.
 type step struct {
-	end float64 // units; 0: none
+	end float64 // units; 0 means no end
 	usd float64
 }
 
 func flat(usd float64) []step { return []step{{usd: usd}} }
 
-// GB and TB are decimal. Who bills 2^30 bytes as a GB bills 7 % less.
+// GB and TB are decimal. A provider that bills 2^30 bytes as a GB charges 7 % less.
 const (
 	gb = 1.0
 	tb = 1000 * gb
@@ -71,7 +70,7 @@ var (
 var tariffs = []tariff{s3Storage, s3Writes, s3Reads, gateway, region, internet, nat, cdnTransfer, cdnRequests,
 	r2Storage, r2Writes, r2Reads, r2Transfer, ecrStorage, endpointHours, google}
 
-// of is the price of so many units.
+// of returns the price of a number of units.
 func (t tariff) of(units float64) (usd float64) {
 	begin := 0.0
 	for _, s := range t.steps {
@@ -85,8 +84,8 @@ func (t tariff) of(units float64) (usd float64) {
 	return usd
 }
 
-// say is the price in words, and what it is for.
-func (t tariff) say() (price, unit string) {
+// describe returns the price in words, and the unit that it is for.
+func (t tariff) describe() (price, unit string) {
 	var prices []string
 	for i, s := range t.steps {
 		price := fmt.Sprintf("$%s", humanize.Ftoa(s.usd))

@@ -11,16 +11,16 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-// lambdaLife is how long the credentials of a Lambda function are taken to live from when they are looked at, since they
-// do not say: they outlast the longest invocation that may begin with them.
+// lambdaLife is the assumed remaining lifetime of a Lambda function's credentials, which carry no expiry. They outlast the
+// longest invocation that can start with them, which takes 15 minutes.
 const lambdaLife = 15 * time.Minute
 
-// onLambda tells whether the environment has a Lambda function's own credentials.
+// onLambda reports whether the environment has a Lambda function's own credentials.
 func onLambda() bool {
 	return os.Getenv("AWS_LAMBDA_FUNCTION_NAME") != "" && os.Getenv("AWS_SESSION_TOKEN") != ""
 }
 
-// s3Credentials is what the AWS configuration found, with an expiry where it should have one.
+// s3Credentials returns the provider found by the AWS configuration. On Lambda it adds an expiry.
 func s3Credentials(found aws.CredentialsProvider) aws.CredentialsProvider {
 	if !onLambda() {
 		return found
@@ -34,9 +34,9 @@ func s3Credentials(found aws.CredentialsProvider) aws.CredentialsProvider {
 	})
 }
 
-// minioCredentials finds credentials for stores that are not configured the AWS way, in the same variables as far as
-// they fit: keys, else a container's or a workload's source of temporary ones. A workload's token is taken to the store at
-// endpoint itself, as MinIO has it.
+// minioCredentials returns the credentials for a store that is not configured through the AWS SDK: keys from the
+// environment, otherwise temporary credentials for a workload identity token or from a container's agent, configured by the
+// AWS variables. The token goes to AWS_ENDPOINT_URL_STS or, as MinIO supports it, to the store at endpoint.
 func minioCredentials(endpoint string) (*credentials.Credentials, error) {
 	key, secret, token := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN")
 	if key == "" || secret == "" {
@@ -54,10 +54,10 @@ func minioCredentials(endpoint string) (*credentials.Credentials, error) {
 	case os.Getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI") != "" || os.Getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") != "":
 		return credentials.New(&credentials.IAM{}), nil
 	}
-	return nil, errors.New("no credentials for it; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or MINIO_ACCESS_KEY and MINIO_SECRET_KEY")
+	return nil, errors.New("no credentials for the store; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or MINIO_ACCESS_KEY and MINIO_SECRET_KEY")
 }
 
-// lambdaCredentials are those of the environment, as minio-go asks for them.
+// lambdaCredentials provides a Lambda function's credentials to minio-go, with an expiry.
 type lambdaCredentials struct{ credentials.Value }
 
 func (l lambdaCredentials) Retrieve() (credentials.Value, error) {
@@ -70,4 +70,5 @@ func (l lambdaCredentials) RetrieveWithCredContext(*credentials.CredContext) (cr
 	return v, nil
 }
 
+// IsExpired makes minio-go retrieve the credentials, with a new expiry, for every request.
 func (l lambdaCredentials) IsExpired() bool { return true }

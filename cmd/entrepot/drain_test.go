@@ -15,12 +15,14 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// slowBlob is more than what fits between the program and a client that does not read.
+// slowBlob is a size in bytes larger than the buffers between the program and a client that does not read.
 const slowBlob = 48 << 20
 
-func TestATerminatedProgramFinishesRunningDownloadsAndTakesNoNewOnes(t *testing.T) {
-	for name, cached := range map[string]bool{"of a stored blob": true, "of a blob on its way": false} {
+func TestSIGTERMFinishesDownloadsAndRefusesNewOnes(t *testing.T) {
+	t.Parallel()
+	for name, cached := range map[string]bool{"stored blob": true, "blob being filled": false} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			upstream := testenv.StartRegistry(t, "127.0.0.2")
 			path, digest := pushBlob(t, upstream, "app", slowBlob)
 			p := start(t, "ENTREPOT_STORE=file:"+t.TempDir(), "ENTREPOT_UPSTREAMS=corp="+upstream.URL())
@@ -45,13 +47,14 @@ func TestATerminatedProgramFinishesRunningDownloadsAndTakesNoNewOnes(t *testing.
 	}
 }
 
-// What the kernel has taken of an answer, and not sent yet, is lost with a container whose process has ended.
-func TestATerminatedProgramWaitsUntilSlowClientsHaveTheEndOfTheirAnswers(t *testing.T) {
-	const size = 1 << 20 // which the kernel takes at once
+// The unsent bytes in the kernel's buffers are lost when a container ends with its process.
+func TestSIGTERMWaitsForSlowClientsToReceiveAll(t *testing.T) {
+	t.Parallel()
+	const size = 1 << 20 // fits into the kernel's buffers
 	upstream := testenv.StartRegistry(t, "127.0.0.2")
 	path, digest := pushBlob(t, upstream, "app", size)
 	store := t.TempDir()
-	for name, stays := range map[string]bool{"that read in the end": true, "unless they are gone": false} {
+	for name, stays := range map[string]bool{"client reads late": true, "client is gone": false} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, "ENTREPOT_STORE=file:"+store, "ENTREPOT_UPSTREAMS=corp="+upstream.URL())
 			p.WaitHTTP(t, p.url("/readyz"))
@@ -66,7 +69,7 @@ func TestATerminatedProgramWaitsUntilSlowClientsHaveTheEndOfTheirAnswers(t *test
 			p.Signal(t, syscall.SIGTERM)
 			p.WaitUntil(t, "refuses connections", func() error { return refuses(p.addr) })
 			if stays {
-				time.Sleep(time.Second) // in which it would end if it did not wait
+				time.Sleep(time.Second) // enough for the program to exit if it did not wait
 				p.Signal(t, syscall.Signal(0))
 				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				if err != nil {
@@ -84,7 +87,7 @@ func TestATerminatedProgramWaitsUntilSlowClientsHaveTheEndOfTheirAnswers(t *test
 	}
 }
 
-// slowly asks for a path on a connection whose client has little room, and reads nothing.
+// slowly requests a path over a connection with a small receive buffer, and reads nothing.
 func (p program) slowly(t *testing.T, path string) net.Conn {
 	t.Helper()
 	dialer := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
@@ -105,7 +108,8 @@ func (p program) slowly(t *testing.T, path string) net.Conn {
 	return conn
 }
 
-func TestAClientThatNeverReadsCannotKeepATerminatedProgramAlive(t *testing.T) {
+func TestStuckClientDoesNotDelayExitPastDrainTimeout(t *testing.T) {
+	t.Parallel()
 	upstream := testenv.StartRegistry(t, "127.0.0.2")
 	path, _ := pushBlob(t, upstream, "app", slowBlob)
 	p := start(t, "ENTREPOT_STORE=file:"+t.TempDir(), "ENTREPOT_UPSTREAMS=corp="+upstream.URL(), "ENTREPOT_DRAIN_TIMEOUT=1s")
@@ -114,11 +118,11 @@ func TestAClientThatNeverReadsCannotKeepATerminatedProgramAlive(t *testing.T) {
 	p.Signal(t, syscall.SIGTERM)
 	p.Wait(t, 30*time.Second)
 	if tail, err := io.ReadAll(resp.Body); err == nil {
-		t.Errorf("a download that was cut off after %d bytes of %d ended as if it were complete", len(head)+len(tail), slowBlob)
+		t.Errorf("a download cut off after %d bytes of %d ended without an error", len(head)+len(tail), slowBlob)
 	}
 }
 
-// beginDownload asks for a blob and reads no more than its beginning.
+// beginDownload requests a blob and reads only its beginning.
 func beginDownload(t *testing.T, p program, path string) (*http.Response, []byte) {
 	t.Helper()
 	resp, err := http.Get(p.url(path))

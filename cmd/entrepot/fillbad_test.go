@@ -15,10 +15,10 @@ import (
 const (
 	badBlob      = 3*fillSegment + 1<<20
 	badSmallBlob = 2 << 20
-	badTinyBlob  = 600 // all of it is held back until it is verified
+	badTinyBlob  = 600 // held back as a whole until it is verified
 )
 
-func TestABadBlobIsNeverVisibleAndTheNextRequestStartsAfresh(t *testing.T) {
+func TestBadBlobIsNeverStoredAndNextFillStartsAfresh(t *testing.T) {
 	t.Parallel()
 	cdn := upstreamtest.Fault{Kind: upstreamtest.CDNGet, BytesPerSecond: 6 << 20}
 	with := func(change func(f *upstreamtest.Fault)) upstreamtest.Fault {
@@ -32,29 +32,29 @@ func TestABadBlobIsNeverVisibleAndTheNextRequestStartsAfresh(t *testing.T) {
 	html := with(func(f *upstreamtest.Fault) { f.HTML = true })
 	atStart := new(int64)
 	atOnce(t, 6, map[string]bad{
-		"a wrong byte":                        {badBlob, damage(upstreamtest.Corrupt, fillSegment+1)},
-		"a wrong byte at its end":             {badBlob, damage(upstreamtest.Corrupt, badBlob-1)},
-		"a wrong byte of a small blob":        {badSmallBlob, damage(upstreamtest.Corrupt, 1000)},
-		"a wrong byte of a tiny blob":         {badTinyBlob, damage(upstreamtest.Corrupt, 0)},
-		"too short":                           {badBlob, damage(upstreamtest.Truncate, badBlob-1)},
-		"too short by segments":               {badBlob, damage(upstreamtest.Truncate, 2*fillSegment)},
-		"too short, and small":                {badSmallBlob, damage(upstreamtest.Truncate, 100_000)},
-		"too long":                            {badBlob, damage(upstreamtest.Pad, 1)},
-		"too long, and small":                 {badSmallBlob, damage(upstreamtest.Pad, 1<<20)},
-		"an HTML page with status 200":        {badBlob, html},
-		"an HTML page in place of a redirect": {badBlob, upstreamtest.Fault{Kind: upstreamtest.BlobGet, HTML: true}},
-		"an HTML page for a tiny blob":        {badTinyBlob, html},
-		"a Content-Range that lies about the size": {badBlob, with(func(f *upstreamtest.Fault) {
+		"wrong byte":                      {badBlob, damage(upstreamtest.Corrupt, fillSegment+1)},
+		"wrong last byte":                 {badBlob, damage(upstreamtest.Corrupt, badBlob-1)},
+		"wrong byte, small blob":          {badSmallBlob, damage(upstreamtest.Corrupt, 1000)},
+		"wrong byte, tiny blob":           {badTinyBlob, damage(upstreamtest.Corrupt, 0)},
+		"too short":                       {badBlob, damage(upstreamtest.Truncate, badBlob-1)},
+		"whole segments missing":          {badBlob, damage(upstreamtest.Truncate, 2*fillSegment)},
+		"too short, small blob":           {badSmallBlob, damage(upstreamtest.Truncate, 100_000)},
+		"too long":                        {badBlob, damage(upstreamtest.Pad, 1)},
+		"too long, small blob":            {badSmallBlob, damage(upstreamtest.Pad, 1<<20)},
+		"HTML page with status 200":       {badBlob, html},
+		"HTML page instead of a redirect": {badBlob, upstreamtest.Fault{Kind: upstreamtest.BlobGet, HTML: true}},
+		"HTML page, tiny blob":            {badTinyBlob, html},
+		"false size in Content-Range": {badBlob, with(func(f *upstreamtest.Fault) {
 			f.Byte = atStart
 			f.Header = http.Header{"Content-Range": {fmt.Sprintf("bytes 0-%d/%d", fillSegment-1, badBlob-1000)}}
 		})},
-		"a Content-Range that lies about the position": {badBlob, with(func(f *upstreamtest.Fault) {
+		"false position in Content-Range": {badBlob, with(func(f *upstreamtest.Fault) {
 			f.Byte = atStart
 			f.ShiftRange = 100
 			f.Header = http.Header{"Content-Range": {fmt.Sprintf("bytes 0-%d/%d", fillSegment-1, badBlob)}}
 		})},
 	}, func(t *testing.T, b bad) {
-		w := newFillWorld(t)
+		w := newCluster(t)
 		blob := w.blob(1, b.size)
 		w.upstream.Faults.Set(b.fault)
 		if b.fault.Byte != nil {
@@ -63,16 +63,16 @@ func TestABadBlobIsNeverVisibleAndTheNextRequestStartsAfresh(t *testing.T) {
 		replicas := w.replicas(t, 2)
 
 		leaders := replicas[0].get(t, blob)
-		<-leaders.answered // by an error, where the blob is tiny
+		<-leaders.answered // with an error if the blob is tiny
 		followers := replicas[1].get(t, blob)
 		leaders.incomplete(t)
 		followers.incomplete(t)
 		t.Logf("the leader's client got %d bytes (%v), the follower's %d (%v)",
-			leaders.landed.Load(), leaders.err, followers.landed.Load(), followers.err)
+			leaders.received.Load(), leaders.err, followers.received.Load(), followers.err)
 		assert.Empty(t, w.bucket.keys(t, "public/blobs/"))
 		w.bucket.nothingLeft(t)
 		w.bucket.noUploads(t, blob)
-		isTold(t, replicas[0], blob)
+		assertFailureLogged(t, replicas[0], blob)
 
 		w.upstream.Faults.Clear()
 		for _, r := range replicas {
@@ -88,11 +88,11 @@ type bad struct {
 	fault upstreamtest.Fault
 }
 
-// isTold fails the test unless a replica has counted a bad blob and logged what was wrong with which.
-func isTold(t *testing.T, r *replica, b coldBlob) {
+// assertFailureLogged fails the test unless the replica has counted and logged the failure of a bad blob.
+func assertFailureLogged(t *testing.T, r *replica, b coldBlob) {
 	t.Helper()
 	failed := r.logged(t, "fill failed")
-	require.NotEmpty(t, failed, "events in the log")
+	require.NotEmpty(t, failed, "log events")
 	for _, line := range failed {
 		assert.Equal(t, b.digest.String(), line.text("digest"))
 		assert.Equal(t, "docker.io", line.text("upstream"))
@@ -102,9 +102,9 @@ func isTold(t *testing.T, r *replica, b coldBlob) {
 	assert.GreaterOrEqual(t, r.metric(t, "entrepot_fills_failed_total"), float64(len(failed)))
 }
 
-func TestAClientThatAsksAgainAtOnceAfterABadBlobIsServedAfresh(t *testing.T) {
+func TestImmediateRetryAfterBadBlobSucceeds(t *testing.T) {
 	t.Parallel()
-	w := newFillWorld(t)
+	w := newCluster(t)
 	blob := w.blob(1, badBlob)
 	r := w.start(t)
 	for range 5 {
@@ -119,14 +119,14 @@ func TestAClientThatAsksAgainAtOnceAfterABadBlobIsServedAfresh(t *testing.T) {
 	}
 }
 
-func TestAnUpstreamThatGivesOtherRangesThanAskedForIsReadAsOneStream(t *testing.T) {
+func TestUpstreamWithWrongRangesIsReadAsOneStream(t *testing.T) {
 	t.Parallel()
 	atOnce(t, 3, map[string]upstreamtest.Fault{
-		"it ignores Range":             {IgnoreRange: true},
-		"its ranges begin later":       {ShiftRange: 100},
-		"its first range begins later": {ShiftRange: 100, Times: 1},
+		"Range ignored":       {IgnoreRange: true},
+		"ranges shifted":      {ShiftRange: 100},
+		"first range shifted": {ShiftRange: 100, Times: 1},
 	}, func(t *testing.T, fault upstreamtest.Fault) {
-		w := newFillWorld(t)
+		w := newCluster(t)
 		blob := w.blob(1, badBlob)
 		fault.Kind = upstreamtest.CDNGet
 		w.upstream.Faults.Set(fault)
@@ -142,8 +142,8 @@ func TestAnUpstreamThatGivesOtherRangesThanAskedForIsReadAsOneStream(t *testing.
 	})
 }
 
-// ranges are those that the upstream's storage was asked for.
-func (w *fillWorld) ranges() []string {
+// ranges returns the Range headers of the requests to the upstream's storage.
+func (w *cluster) ranges() []string {
 	var ranges []string
 	for _, request := range w.upstream.Requests() {
 		if request.Kind == upstreamtest.CDNGet {

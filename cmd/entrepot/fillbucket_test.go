@@ -18,7 +18,7 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// fillBucket is a bucket, behind the back of the replicas that keep their state in it.
+// fillBucket gives a test direct access to the bucket of its replicas.
 type fillBucket struct {
 	name   string
 	server *testenv.S3
@@ -32,7 +32,7 @@ func newFillBucket(t *testing.T, server *testenv.S3) fillBucket {
 	return b
 }
 
-// keys lists what is under a prefix.
+// keys returns the keys below a prefix.
 func (b fillBucket) keys(t *testing.T, prefix string) []string {
 	t.Helper()
 	keys := []string{}
@@ -74,7 +74,7 @@ func (b fillBucket) remove(t *testing.T, key string) {
 	require.NoError(t, b.client.RemoveObject(t.Context(), b.name, key, minio.RemoveObjectOptions{}))
 }
 
-// stored is how many bytes of a blob are in the bucket as segments, each counted once.
+// stored returns how many bytes of a blob are in the bucket as segments, counting each segment once.
 func (b fillBucket) stored(t *testing.T, blob coldBlob) int64 {
 	t.Helper()
 	segments := map[string]int64{}
@@ -90,7 +90,7 @@ func (b fillBucket) stored(t *testing.T, blob coldBlob) int64 {
 	return total
 }
 
-// leaseRecord is what a test wants to know of a lease.
+// leaseRecord holds the fields of a lease that tests read.
 type leaseRecord struct {
 	Turn     int  `json:"turn"`
 	Released bool `json:"released"`
@@ -99,7 +99,7 @@ type leaseRecord struct {
 	} `json:"state"`
 }
 
-// lease reads the lease of a blob, if there is one.
+// lease returns the lease of a blob, if it exists.
 func (b fillBucket) lease(t *testing.T, blob coldBlob) (record leaseRecord, ok bool) {
 	t.Helper()
 	object, err := b.client.GetObject(t.Context(), b.name, blob.fillPrefix()+"lease", minio.GetObjectOptions{})
@@ -114,28 +114,27 @@ func (b fillBucket) lease(t *testing.T, blob coldBlob) (record leaseRecord, ok b
 	return record, true
 }
 
-// nothingLeft waits until no trace of any fill is in the bucket: whoever has brought it to its end tidies up after its
-// clients have been served.
+// nothingLeft waits until the bucket has no state of fills: a leader removes it after its clients have been served.
 func (b fillBucket) nothingLeft(t *testing.T) {
 	t.Helper()
 	var left []string
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for began := time.Now(); ; time.Sleep(min(20*time.Millisecond+time.Since(began)/20, 100*time.Millisecond)) {
 		if left = b.keys(t, "public/fills/"); len(left) == 0 {
 			return
 		}
-		if time.Now().After(deadline) {
+		if time.Since(began) > time.Minute {
 			t.Fatalf("left behind in the bucket:\n%s", strings.Join(left, "\n"))
 		}
 	}
 }
 
-// noUploads fails the test where parts of the blob lie about in an upload that was neither completed nor aborted.
+// noUploads fails the test if the bucket has an upload of the blob that was neither completed nor aborted.
 func (b fillBucket) noUploads(t *testing.T, blob coldBlob) {
 	t.Helper()
 	assert.Empty(t, b.server.Uploads(t, b.name, blob.key()))
 }
 
-// allVerified fails the test where anything but what its key says is visible, and returns how many objects are.
+// allVerified fails the test if a stored blob or manifest does not match the digest in its key. It returns their number.
 func (b fillBucket) allVerified(t *testing.T) int {
 	t.Helper()
 	objects := append(b.list(t, "public/blobs/"), b.list(t, "public/manifests/")...)
@@ -151,7 +150,7 @@ func (b fillBucket) allVerified(t *testing.T) int {
 	return len(objects)
 }
 
-// hashOf is the digest of all that can be read.
+// hashOf returns the digest of all bytes in r.
 func hashOf(r io.Reader) (string, error) {
 	hash := sha256.New()
 	_, err := io.Copy(hash, r)

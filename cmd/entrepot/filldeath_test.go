@@ -16,25 +16,25 @@ import (
 )
 
 const (
-	dyingBlob      = 5*fillSegment + 1<<20 + 123 // six segments
-	dyingSmallBlob = 3<<20 + 7
-	// dyingSpeed of each connection to the upstream, in bytes a second.
-	dyingSpeed = 12 << 20
-	// takeOver is how long followers may take to notice a death, on a machine that is busy with the other cases.
+	killedBlob      = 5*fillSegment + 1<<20 + 123 // six segments
+	killedSmallBlob = 3<<20 + 7
+	// killedSpeed is the speed of each connection to the upstream in bytes per second.
+	killedSpeed = 12 << 20
+	// takeOver bounds the time in which followers take over, on a machine that is busy with other cases.
 	takeOver = 25 * time.Second
 )
 
-// deaths are the moments at which a leader is killed, and what it fills.
+// deaths are the failpoints at which a leader is killed, with the size of the blob it fills.
 var deaths = map[string]death{
-	"when the lease has no size":          {"lease taken:1", dyingBlob},
-	"when one segment is stored":          {"segment stored:1", dyingBlob},
-	"when three segments are stored":      {"segment stored:3", dyingBlob},
-	"before the blob is composed":         {"before compose:1", dyingBlob},
-	"when the blob is composed":           {"blob stored:1", dyingBlob},
-	"before the segments are deleted":     {"before clean-up:1", dyingBlob},
-	"before a small blob is stored":       {"before the blob is stored:1", dyingSmallBlob},
-	"when a small blob is stored":         {"blob stored:1", dyingSmallBlob},
-	"before a small blob's lease is gone": {"before clean-up:1", dyingSmallBlob},
+	"when the lease has no size":          {"lease taken:1", killedBlob},
+	"when one segment is stored":          {"segment stored:1", killedBlob},
+	"when three segments are stored":      {"segment stored:3", killedBlob},
+	"before the blob is composed":         {"before compose:1", killedBlob},
+	"when the blob is composed":           {"blob stored:1", killedBlob},
+	"before the segments are deleted":     {"before clean-up:1", killedBlob},
+	"before a small blob is stored":       {"before the blob is stored:1", killedSmallBlob},
+	"when a small blob is stored":         {"blob stored:1", killedSmallBlob},
+	"before a small blob's lease is gone": {"before clean-up:1", killedSmallBlob},
 }
 
 type death struct {
@@ -42,18 +42,18 @@ type death struct {
 	size      int64
 }
 
-func TestAFollowerTakesOverFromALeaderThatIsKilled(t *testing.T) {
+func TestFollowerTakesOverFromKilledLeader(t *testing.T) {
 	t.Parallel()
 	atOnce(t, 5, deaths, func(t *testing.T, d death) {
-		w := newFillWorld(t).mortal(t)
+		w := newCluster(t).withFailpoints(t)
 		blob := w.blob(1, d.size)
-		open := w.gate(t, dyingSpeed)
+		open := w.gate(t, killedSpeed)
 		leader := w.start(t, "ENTREPOT_TEST_FAILPOINT=kill:"+d.failpoint)
 		follower := w.start(t)
 
 		first := leader.get(t, blob)
 		waitFor(t, "the leader's lease", func() bool { _, ok := w.bucket.lease(t, blob); return ok })
-		if d.failpoint != "lease taken:1" { // which is before there can be headers
+		if d.failpoint != "lease taken:1" { // before the leader knows the headers
 			first.headers(t)
 		}
 		client := follower.get(t, blob)
@@ -65,7 +65,7 @@ func TestAFollowerTakesOverFromALeaderThatIsKilled(t *testing.T) {
 		died := time.Now()
 		flight := w.inFlight(t, blob)
 
-		waitFor(t, "somebody goes on", func() bool { return w.isTakenOver(t, blob) })
+		waitFor(t, "takeover", func() bool { return w.isTakenOver(t, blob) })
 		took := time.Since(died)
 		client.complete(t)
 		whole := time.Since(died)
@@ -79,12 +79,12 @@ func TestAFollowerTakesOverFromALeaderThatIsKilled(t *testing.T) {
 	})
 }
 
-func TestABlobWhoseLeaderWasKilledIsResumedByTheNextRequest(t *testing.T) {
+func TestNextRequestResumesFillOfKilledLeader(t *testing.T) {
 	t.Parallel()
 	atOnce(t, 5, deaths, func(t *testing.T, d death) {
-		w := newFillWorld(t).mortal(t)
+		w := newCluster(t).withFailpoints(t)
 		blob := w.blob(1, d.size)
-		w.throttle(dyingSpeed)
+		w.throttle(killedSpeed)
 		leader := w.start(t, "ENTREPOT_TEST_FAILPOINT=kill:"+d.failpoint)
 		first := leader.get(t, blob)
 		leader.dies(t)
@@ -92,21 +92,21 @@ func TestABlobWhoseLeaderWasKilledIsResumedByTheNextRequest(t *testing.T) {
 		flight := w.inFlight(t, blob)
 
 		next := w.start(t)
-		asked := time.Now()
+		requested := time.Now()
 		client := next.get(t, blob)
 		client.complete(t)
 		sent := w.sent(blob)
 		t.Logf("headers after %.1f s, complete after %.1f s; upstream sent %.2f times the blob, %d bytes twice; %d had been in flight",
-			client.waited.Seconds(), time.Since(asked).Seconds(), float64(sent)/float64(d.size), sent-d.size, flight)
+			client.waited.Seconds(), time.Since(requested).Seconds(), float64(sent)/float64(d.size), sent-d.size, flight)
 		assert.LessOrEqual(t, sent, d.size+flight, "bytes from the upstream")
 		w.isWhole(t, blob)
 	})
 }
 
-func TestALeaderThatIsKilledWhileTheStoreComposesLeavesNoUpload(t *testing.T) {
+func TestLeaderKilledDuringComposeLeavesNoUpload(t *testing.T) {
 	t.Parallel()
-	w := newFillWorld(t)
-	blob := w.blob(1, dyingBlob)
+	w := newCluster(t)
+	blob := w.blob(1, killedBlob)
 	var leader atomic.Pointer[replica]
 	var copies atomic.Int64
 	between := w.between(t, func(r *http.Request) {
@@ -121,30 +121,30 @@ func TestALeaderThatIsKilledWhileTheStoreComposesLeavesNoUpload(t *testing.T) {
 	client := follower.get(t, blob)
 	leader.Load().dies(t)
 	sent := w.sent(blob)
-	assert.Len(t, w.bucket.server.Uploads(t, w.bucket.name, blob.key()), 1, "what it was composing")
+	assert.Len(t, w.bucket.server.Uploads(t, w.bucket.name, blob.key()), 1, "the leader's upload")
 
 	client.complete(t)
 	first.right(t)
-	assert.Equal(t, sent, w.sent(blob), "all had been stored")
+	assert.Equal(t, sent, w.sent(blob), "all segments had been stored")
 	w.bucket.nothingLeft(t)
 	w.isWhole(t, blob)
 }
 
-// between is a way to the bucket on which see gets to see each request before the bucket does.
-func (w *fillWorld) between(t *testing.T, see func(*http.Request)) (endpoint string) {
+// between returns the endpoint of a proxy that calls see before it forwards a request to the bucket.
+func (w *cluster) between(t *testing.T, see func(*http.Request)) (endpoint string) {
 	t.Helper()
 	target, err := url.Parse(w.bucket.server.Endpoint)
 	require.NoError(t, err)
-	way := httptest.NewServer(&httputil.ReverseProxy{
+	proxy := httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			see(r.In)
 			r.SetURL(target)
-			r.Out.Host = r.In.Host // which is signed
+			r.Out.Host = r.In.Host // the signature covers it
 		},
 		ErrorLog: log.New(io.Discard, "", 0),
 	})
-	t.Cleanup(way.Close)
-	return way.URL
+	t.Cleanup(proxy.Close)
+	return proxy.URL
 }
 
 // dies waits until a failpoint has killed the replica.
@@ -155,13 +155,12 @@ func (r *replica) dies(t *testing.T) {
 	}
 }
 
-// inFlight is how many bytes of a blob the upstream has sent that are not in the bucket now. It fails the test where
-// these are more than each connection's segment under way, one that it was storing, and as much again for what the
-// kernel had taken from the upstream and nobody had read.
-func (w *fillWorld) inFlight(t *testing.T, b coldBlob) int64 {
+// inFlight returns how many bytes of a blob the upstream has sent that are not in the bucket. It fails the test if they are
+// more than a segment per connection, a segment being stored, and as much again in the kernel's buffers.
+func (w *cluster) inFlight(t *testing.T, b coldBlob) int64 {
 	t.Helper()
-	// The upstream may be at its last write to who is gone.
-	waitFor(t, "the upstream's notice", func() bool {
+	// The upstream may still be writing to the killed leader.
+	waitFor(t, "end of the upstream's writes", func() bool {
 		sent := w.sent(b)
 		time.Sleep(300 * time.Millisecond)
 		return w.sent(b) == sent
@@ -174,16 +173,16 @@ func (w *fillWorld) inFlight(t *testing.T, b coldBlob) int64 {
 	return flight
 }
 
-// isTakenOver tells whether somebody else has the lease of a blob, or the blob is there.
-func (w *fillWorld) isTakenOver(t *testing.T, b coldBlob) bool {
+// isTakenOver reports whether another replica has taken the lease of a blob, or the blob is stored.
+func (w *cluster) isTakenOver(t *testing.T, b coldBlob) bool {
 	t.Helper()
 	record, ok := w.bucket.lease(t, b)
 	return (ok && record.Turn > 1) || w.bucket.has(t, b.key())
 }
 
-// isWhole waits until the blob is in the bucket, and fails the test unless it is right, with nothing half-written beside
-// it. Segments and lease of a leader that died after that are without harm, and may stay.
-func (w *fillWorld) isWhole(t *testing.T, b coldBlob) {
+// isWhole waits until the blob is in the bucket, and fails the test unless it is correct and the only blob, without
+// unfinished uploads. Segments and the lease of a killed leader may stay.
+func (w *cluster) isWhole(t *testing.T, b coldBlob) {
 	t.Helper()
 	waitFor(t, "the blob in the bucket", func() bool { return w.bucket.has(t, b.key()) })
 	assert.Equal(t, 1, w.bucket.allVerified(t), "objects in the bucket")

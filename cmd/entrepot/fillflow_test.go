@@ -9,11 +9,11 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-func TestEveryClientHasItsHeadersBeforeTheFirstByteLands(t *testing.T) {
+func TestHeadersArriveBeforeFirstByte(t *testing.T) {
 	t.Parallel()
-	for name, size := range map[string]int64{"a blob of many segments": 4*fillSegment + 1, "a blob of one segment": 3 << 20} {
+	for name, size := range map[string]int64{"many segments": 4*fillSegment + 1, "one segment": 3 << 20} {
 		t.Run(name, func(t *testing.T) {
-			w := newFillWorld(t)
+			w := newCluster(t)
 			blob := w.blob(1, size)
 			open := w.gate(t, 0)
 			var clients []*download
@@ -22,7 +22,7 @@ func TestEveryClientHasItsHeadersBeforeTheFirstByteLands(t *testing.T) {
 				assert.Equal(t, size, client.headers(t).ContentLength)
 				clients = append(clients, client)
 			}
-			require.Zero(t, w.sent(blob), "bytes from the upstream while all clients had their headers")
+			require.Zero(t, w.sent(blob), "bytes from the upstream before all clients had headers")
 			for i, client := range clients {
 				t.Logf("client %d had its headers after %s", i, client.waited)
 			}
@@ -37,13 +37,13 @@ func TestEveryClientHasItsHeadersBeforeTheFirstByteLands(t *testing.T) {
 	}
 }
 
-func TestBytesReachTheClientsOfAllReplicasWhileTheBlobIsOnItsWay(t *testing.T) {
+func TestBytesReachClientsOfAllReplicasDuringFill(t *testing.T) {
 	t.Parallel()
-	w := newFillWorld(t)
+	w := newCluster(t)
 	blob := w.blob(1, 8*fillSegment)
 	hold := make(chan struct{})
 	t.Cleanup(func() { closeOnce(hold) })
-	// It stops in the midst of a segment, when there are some before it.
+	// The upstream stalls in the middle of the second segment.
 	w.upstream.Faults.Set(upstreamtest.Fault{
 		Kind: upstreamtest.CDNGet, Damage: upstreamtest.Stall, Skip: 1, At: fillSegment/2 + 100, Until: hold,
 	})
@@ -55,7 +55,7 @@ func TestBytesReachTheClientsOfAllReplicasWhileTheBlobIsOnItsWay(t *testing.T) {
 	leaders.has(t, fillSegment*3/2+100)
 	followers.has(t, fillSegment)
 	assert.Less(t, w.sent(blob), blob.size(), "sent by the upstream")
-	assert.False(t, w.bucket.has(t, blob.key()), "a blob that is not complete is visible")
+	assert.False(t, w.bucket.has(t, blob.key()), "an incomplete blob is visible")
 	t.Logf("the leader's client had its headers after %s, the follower's after %s", leaders.waited, followers.waited)
 
 	closeOnce(hold)
@@ -65,7 +65,7 @@ func TestBytesReachTheClientsOfAllReplicasWhileTheBlobIsOnItsWay(t *testing.T) {
 	w.bucket.nothingLeft(t)
 }
 
-// closeOnce closes a channel that is nobody else's, unless it is closed.
+// closeOnce closes a channel unless it is closed. It is not safe for concurrent use.
 func closeOnce(c chan struct{}) {
 	select {
 	case <-c:

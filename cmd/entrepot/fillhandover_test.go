@@ -9,15 +9,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestATerminatedLeaderHandsOverWithoutAWait(t *testing.T) {
+func TestTerminatedLeaderHandsOverImmediately(t *testing.T) {
 	t.Parallel()
 	leaves, stays := (*download).leave, func(*download) {}
 	atOnce(t, 3, map[string]handOver{
-		"that has no clients any more":           {leaves, 4 << 20, nil},
-		"whose clients are cut off":              {stays, 4 << 20, []string{"ENTREPOT_DRAIN_TIMEOUT=100ms"}},
-		"whose segments would take far too long": {leaves, 1 << 20, nil},
+		"without clients":        {leaves, 4 << 20, nil},
+		"clients are cut off":    {stays, 4 << 20, []string{"ENTREPOT_DRAIN_TIMEOUT=100ms"}},
+		"segments take too long": {leaves, 1 << 20, nil},
 	}, func(t *testing.T, h handOver) {
-		w := newFillWorld(t)
+		w := newCluster(t)
 		blob := w.blob(1, 7*fillSegment+5)
 		open := w.gate(t, h.speed)
 		leader, follower := w.start(t, h.env...), w.start(t)
@@ -29,18 +29,18 @@ func TestATerminatedLeaderHandsOverWithoutAWait(t *testing.T) {
 		open()
 		waitFor(t, "a stored segment", func() bool { return w.bucket.stored(t, blob) > 0 })
 
-		w.throttle(dyingSpeed) // for who comes after it
+		w.throttle(killedSpeed) // for the next leader
 		leader.Signal(t, syscall.SIGTERM)
-		told := time.Now()
+		signaled := time.Now()
 		leader.Wait(t, 30*time.Second)
 		ended := time.Now()
 		flight := w.inFlight(t, blob)
-		waitFor(t, "the follower goes on", func() bool { return len(follower.logged(t, "fill resumed")) > 0 })
+		waitFor(t, "the follower resumes", func() bool { return len(follower.logged(t, "fill resumed")) > 0 })
 		resumed := follower.logged(t, "fill resumed")[0].time(t)
 		client.complete(t)
 		sent := w.sent(blob)
 		t.Logf("ended %.1f s after SIGTERM, taken over %.1f s after that; upstream sent %.3f times the blob, %d bytes twice; %d had been in flight",
-			ended.Sub(told).Seconds(), resumed.Sub(ended).Seconds(), float64(sent)/float64(blob.size()), sent-blob.size(), flight)
+			ended.Sub(signaled).Seconds(), resumed.Sub(ended).Seconds(), float64(sent)/float64(blob.size()), sent-blob.size(), flight)
 		assert.Less(t, resumed.Sub(ended), leaseTTL/2, "no lease had to expire")
 		assert.LessOrEqual(t, sent, blob.size()+flight)
 		first.right(t)
@@ -50,14 +50,14 @@ func TestATerminatedLeaderHandsOverWithoutAWait(t *testing.T) {
 }
 
 type handOver struct {
-	leadersClient func(*download) // what it does before the leader is told to end
-	speed         int64           // of each of its connections, in bytes a second
+	leadersClient func(*download) // runs before the leader's SIGTERM
+	speed         int64           // of each of the leader's connections, in bytes per second
 	env           []string
 }
 
-func TestATerminatedLeaderWithClientsBringsItsFillToItsEnd(t *testing.T) {
+func TestTerminatedLeaderWithClientsCompletesFill(t *testing.T) {
 	t.Parallel()
-	w := newFillWorld(t)
+	w := newCluster(t)
 	blob := w.blob(1, 4*fillSegment+5)
 	open := w.gate(t, 12<<20)
 	leader, follower := w.start(t), w.start(t)

@@ -12,30 +12,30 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestLeftOversOfEarlierFillsAreRemovedWhenTheBlobIsAskedForAgain(t *testing.T) {
+func TestNextFillRemovesLeftOvers(t *testing.T) {
 	t.Parallel()
 	const size = 5*fillSegment + 77
 	atOnce(t, 4, map[string]leftOver{
-		"segments without a lease": {
+		"no lease": {
 			segments: map[int]string{0: "OLDEPOCH", 3: "OTHEREPOCH"}, sent: size,
 		},
-		"segments of epochs that a stale lease does not name": {
+		"expired lease without some epochs": {
 			lease: true, segments: map[int]string{0: "NAMED", 1: "NAMED", 2: "OLDEPOCH", 4: "OTHEREPOCH"},
 			named: map[int]string{0: "NAMED", 1: "NAMED"}, sent: size - 2*fillSegment,
 		},
-		"segments that a stale lease names by other ETags": {
+		"expired lease with other ETags": {
 			lease: true, segments: map[int]string{0: "NAMED", 1: "NAMED"},
 			named: map[int]string{0: "NAMED", 1: "NAMED"}, otherTags: true, sent: size,
 		},
-		"a stale lease that names segments that are gone": {
+		"expired lease with missing segments": {
 			lease: true, segments: map[int]string{1: "NAMED"},
 			named: map[int]string{0: "NAMED", 1: "NAMED"}, sent: size - fillSegment,
 		},
-		"a stale lease that cannot be read": {
+		"expired lease is malformed": {
 			lease: true, garbled: true, segments: map[int]string{0: "NAMED"}, sent: size,
 		},
 	}, func(t *testing.T, l leftOver) {
-		w := newFillWorld(t)
+		w := newCluster(t)
 		blob := w.blob(1, size)
 		l.leave(t, w, blob)
 		replicas := w.replicas(t, 2)
@@ -52,25 +52,25 @@ func TestLeftOversOfEarlierFillsAreRemovedWhenTheBlobIsAskedForAgain(t *testing.
 	})
 }
 
-// leftOver is what a fill that came to no end has left in the bucket.
+// leftOver is the state of an abandoned fill in the bucket.
 type leftOver struct {
 	lease     bool
-	garbled   bool           // the lease is no JSON
-	segments  map[int]string // the epochs they were written in
-	named     map[int]string // those that the lease names
-	otherTags bool           // with the ETag of other bytes
-	sent      int64          // what the upstream has to send all the same
+	garbled   bool           // the lease is not JSON
+	segments  map[int]string // epochs of the stored segments, by number
+	named     map[int]string // epochs of the segments that the lease names
+	otherTags bool           // the lease has the ETags of other bytes
+	sent      int64          // bytes that the upstream must still send
 }
 
-// leave writes it.
-func (l leftOver) leave(t *testing.T, w *fillWorld, b coldBlob) {
+// leave writes the state.
+func (l leftOver) leave(t *testing.T, w *cluster, b coldBlob) {
 	t.Helper()
 	etags := map[int]string{}
 	for n, epoch := range l.segments {
 		body := make([]byte, min(fillSegment, b.size()-int64(n)*fillSegment))
 		_, err := io.ReadFull(io.NewSectionReader(b.content, int64(n)*fillSegment, int64(len(body))), body)
 		require.NoError(t, err)
-		if epoch != "NAMED" || l.otherTags { // bytes that must not get into the blob
+		if epoch != "NAMED" || l.otherTags { // these bytes must not get into the blob
 			clear(body)
 		}
 		etags[n] = w.bucket.put(t, fmt.Sprintf("%s%05d.%s", b.fillPrefix(), n, epoch), body).ETag
@@ -97,8 +97,8 @@ func (l leftOver) leave(t *testing.T, w *fillWorld, b coldBlob) {
 	w.bucket.put(t, b.fillPrefix()+"lease", record)
 }
 
-// expireLease waits until the store's clock is past a lease that nobody renews.
-func (w *fillWorld) expireLease(t *testing.T, b coldBlob) {
+// expireLease waits until the lease has expired by the store's clock.
+func (w *cluster) expireLease(t *testing.T, b coldBlob) {
 	t.Helper()
 	info, err := w.bucket.client.StatObject(t.Context(), w.bucket.name, b.fillPrefix()+"lease", minio.StatObjectOptions{})
 	require.NoError(t, err)

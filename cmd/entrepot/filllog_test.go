@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// logLine is an event that a replica has logged, with its facts.
+// logLine is a log event with its attributes.
 type logLine map[string]any
 
 func (l logLine) text(name string) string { s, _ := l[name].(string); return s }
@@ -24,23 +24,26 @@ func (l logLine) time(t *testing.T) time.Time {
 	return at
 }
 
-// logged lists the events with these words.
-func (r *replica) logged(t *testing.T, words string) []logLine {
+// logged returns the log events with a message.
+func (r *replica) logged(t *testing.T, message string) []logLine {
 	t.Helper()
 	var lines []logLine
 	for text := range strings.SplitSeq(r.Output(t), "\n") {
 		var line logLine
-		if strings.HasPrefix(text, "{") && json.Unmarshal([]byte(text), &line) == nil && line.text("msg") == words {
+		if strings.HasPrefix(text, "{") && json.Unmarshal([]byte(text), &line) == nil && line.text("msg") == message {
 			lines = append(lines, line)
 		}
 	}
 	return lines
 }
 
-// metrics are what the replica tells of itself, in Prometheus' text format.
-func (r *replica) metrics(t *testing.T) string {
+// metrics returns the replica's metrics in Prometheus's text format.
+func (r *replica) metrics(t *testing.T) string { t.Helper(); return r.adminPage(t, "/metrics") }
+
+// adminPage returns a page of the admin port.
+func (r *replica) adminPage(t *testing.T, path string) string {
 	t.Helper()
-	resp, err := http.Get("http://" + r.admin + "/metrics")
+	resp, err := http.Get("http://" + r.admin + path)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
@@ -48,7 +51,7 @@ func (r *replica) metrics(t *testing.T) string {
 	return string(text)
 }
 
-// metric reads a counter without labels.
+// metric returns the value of a metric without labels.
 func (r *replica) metric(t *testing.T, name string) float64 {
 	t.Helper()
 	for line := range strings.Lines(r.metrics(t)) {
@@ -58,6 +61,6 @@ func (r *replica) metric(t *testing.T, name string) float64 {
 			return n
 		}
 	}
-	t.Fatalf("there is no metric %s", name)
+	t.Fatalf("no metric %s", name)
 	return 0
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-func TestAColdImageIsTakenFromTheUpstreamOnceByAllClientsOfAllReplicas(t *testing.T) {
+func TestColdImageFetchedOnceByAllReplicas(t *testing.T) {
 	t.Parallel()
-	w := newFillWorld(t)
+	w := newCluster(t)
 	index := w.upstream.Index(fillRepo, "1", 3*fillSegment+1234, 2<<20, 3000)
 	want := imageBytes(index.Images[0])
 	w.throttle(12 << 20)
@@ -23,7 +23,7 @@ func TestAColdImageIsTakenFromTheUpstreamOnceByAllClientsOfAllReplicas(t *testin
 	pullAtOnce(t, replicas, 20)
 
 	counts := w.upstream.Counts()
-	t.Logf("upstream sent %d bytes for an image of %d, and was asked %v", counts.BlobBytes, want, counts.Requests)
+	t.Logf("upstream sent %d bytes for an image of %d; requests: %v", counts.BlobBytes, want, counts.Requests)
 	assert.Equal(t, want, counts.BlobBytes, "bytes of blobs")
 	assert.Equal(t, 2, counts.Requests[upstreamtest.ManifestGet], "the index and the image's manifest")
 	assert.Empty(t, counts.Violations)
@@ -31,7 +31,7 @@ func TestAColdImageIsTakenFromTheUpstreamOnceByAllClientsOfAllReplicas(t *testin
 	assert.Equal(t, 2+1+3, w.bucket.allVerified(t), "objects in the bucket")
 }
 
-// imageBytes is what the blobs of an image hold together.
+// imageBytes returns the total size of an image's blobs.
 func imageBytes(image upstreamtest.Image) int64 {
 	total := image.Config.Size
 	for _, layer := range image.Layers {
@@ -40,7 +40,7 @@ func imageBytes(image upstreamtest.Image) int64 {
 	return total
 }
 
-// pullAtOnce pulls the tag 1 with so many clients at the same time, in turn from the replicas.
+// pullAtOnce pulls the tag 1 with several clients concurrently, spread over the replicas.
 func pullAtOnce(t *testing.T, replicas []*replica, clients int) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -54,7 +54,7 @@ func pullAtOnce(t *testing.T, replicas []*replica, clients int) {
 	wg.Wait()
 }
 
-// pull reads a whole image; the library checks every byte against its digest.
+// pull reads a whole image. The library verifies the digests.
 func pull(t *testing.T, r *replica) error {
 	t.Helper()
 	ref, err := name.ParseReference(r.addr+"/"+fillRepo+":1", name.Insecure)

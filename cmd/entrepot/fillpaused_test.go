@@ -10,17 +10,17 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-func TestALeaderThatWasPausedTooLongStepsBack(t *testing.T) {
+func TestPausedLeaderYieldsLostLease(t *testing.T) {
 	t.Parallel()
 	const large, small = 5*fillSegment + 99, 3 << 20
 	atOnce(t, 5, map[string]pause{
-		"when another has brought the blob to its end":             {failpoint: "segment stored:1", size: large},
-		"when another has, and only composing was left to do":      {failpoint: "before compose:1", size: large, verified: true},
-		"while another is still at it":                             {failpoint: "segment stored:2", size: large, atIt: true},
-		"before it has a size, while another is still at it":       {failpoint: "lease taken:1", size: large, atIt: true},
-		"when another has stored the small blob that it has whole": {failpoint: "before the blob is stored:1", size: small, verified: true},
+		"blob stored by another":                     {failpoint: "segment stored:1", size: large},
+		"blob stored by another before compose":      {failpoint: "before compose:1", size: large, verified: true},
+		"another is filling":                         {failpoint: "segment stored:2", size: large, filling: true},
+		"another is filling, paused before the size": {failpoint: "lease taken:1", size: large, filling: true},
+		"small blob stored by another":               {failpoint: "before the blob is stored:1", size: small, verified: true},
 	}, func(t *testing.T, p pause) {
-		w := newFillWorld(t).mortal(t)
+		w := newCluster(t).withFailpoints(t)
 		blob := w.blob(1, p.size)
 		open := p.start(t, w)
 		paused := w.start(t, "ENTREPOT_TEST_FAILPOINT=stop:"+p.failpoint)
@@ -32,28 +32,28 @@ func TestALeaderThatWasPausedTooLongStepsBack(t *testing.T) {
 			client.headers(t)
 		}
 		open()
-		waitFor(t, "the stop", func() bool { return strings.Contains(paused.Output(t), "failpoint: stop") })
+		waitFor(t, "the pause", func() bool { return strings.Contains(paused.Output(t), "failpoint: stop") })
 
-		letGo := p.goOn(t, w)
-		waitFor(t, "the other takes over", func() bool { return w.isTakenOver(t, blob) })
-		if p.atIt {
-			assert.False(t, w.bucket.has(t, blob.key()), "the other was to be still at it")
+		release := p.resume(t, w)
+		waitFor(t, "takeover", func() bool { return w.isTakenOver(t, blob) })
+		if p.filling {
+			assert.False(t, w.bucket.has(t, blob.key()), "blob stored too early")
 		} else {
 			client.complete(t)
-			waitFor(t, "the other has tidied up", func() bool { _, ok := w.bucket.lease(t, blob); return !ok })
+			waitFor(t, "the other's clean-up", func() bool { _, ok := w.bucket.lease(t, blob); return !ok })
 		}
 		paused.Signal(t, syscall.SIGCONT)
 		if p.size != small {
-			waitFor(t, "the paused replica notices", func() bool { return len(paused.logged(t, "lease lost")) > 0 })
+			waitFor(t, "loss of the lease", func() bool { return len(paused.logged(t, "lease lost")) > 0 })
 		}
 		if p.verified {
 			first.complete(t)
 		}
 		first.right(t)
-		letGo()
+		release()
 		client.complete(t)
 		t.Logf("upstream sent %.2f times the blob; the paused replica's client got %d bytes of %d (%v)",
-			float64(w.sent(blob))/float64(p.size), first.landed.Load(), p.size, first.err)
+			float64(w.sent(blob))/float64(p.size), first.received.Load(), p.size, first.err)
 		w.isWhole(t, blob)
 		w.bucket.nothingLeft(t)
 
@@ -66,10 +66,10 @@ func TestALeaderThatWasPausedTooLongStepsBack(t *testing.T) {
 	})
 }
 
-func TestAClientOfAPausedLeaderNeverGetsAMixtureOfTwoAttempts(t *testing.T) {
+func TestClientOfPausedLeaderNeverGetsMixedAttempts(t *testing.T) {
 	t.Parallel()
-	atOnce(t, 2, map[string]int64{"of a large blob": 4 * fillSegment, "of a small blob": 4 << 20}, func(t *testing.T, size int64) {
-		w := newFillWorld(t)
+	atOnce(t, 2, map[string]int64{"large blob": 4 * fillSegment, "small blob": 4 << 20}, func(t *testing.T, size int64) {
+		w := newCluster(t)
 		blob := w.blob(1, size)
 		w.upstream.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.CDNGet, BytesPerSecond: 2 << 20, Damage: upstreamtest.Corrupt, At: 10})
 		paused, other := w.start(t), w.start(t)
@@ -90,31 +90,32 @@ func TestAClientOfAPausedLeaderNeverGetsAMixtureOfTwoAttempts(t *testing.T) {
 type pause struct {
 	failpoint string
 	size      int64
-	atIt      bool // another is still at it when the pause ends
-	verified  bool // the paused one has all bytes, and knows that they are right: so its clients get them
+	filling   bool // another replica is still filling when the pause ends
+	verified  bool // the paused leader has all bytes and has verified them, so its clients get them
 }
 
-// start keeps the upstream from sending bytes before open is called. One that is to find another at work gets a segment
-// over each connection, and then no more: it could else be ready before it looks at its lease.
-func (p pause) start(t *testing.T, w *fillWorld) (open func()) {
+// start makes the upstream send bytes only after open is called. With p.filling, each connection stalls after a segment
+// instead, so that the paused leader cannot finish before it checks its lease.
+func (p pause) start(t *testing.T, w *cluster) (open func()) {
 	t.Helper()
-	if !p.atIt {
-		return w.gate(t, dyingSpeed)
+	if !p.filling {
+		return w.gate(t, killedSpeed)
 	}
 	w.upstream.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.CDNGet, Damage: upstreamtest.Stall, Skip: 4, At: 1, Until: t.Context().Done()})
 	return func() {}
 }
 
-// goOn says what the one that takes over gets: all, or next to nothing before it is let go.
-func (p pause) goOn(t *testing.T, w *fillWorld) (letGo func()) {
+// resume lets the upstream send everything to the replica that takes over, or only 1 MiB per connection until release is
+// called.
+func (p pause) resume(t *testing.T, w *cluster) (release func()) {
 	t.Helper()
-	if !p.atIt {
+	if !p.filling {
 		w.upstream.Faults.Clear()
 		return func() {}
 	}
 	until := make(chan struct{})
-	letGo = func() { closeOnce(until) }
-	t.Cleanup(letGo)
+	release = func() { closeOnce(until) }
+	t.Cleanup(release)
 	w.upstream.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.CDNGet, Damage: upstreamtest.Stall, At: 1 << 20, Until: until})
-	return letGo
+	return release
 }

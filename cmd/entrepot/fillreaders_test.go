@@ -6,30 +6,30 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestReadersOfAFillDisturbNeitherItNorEachOther(t *testing.T) {
+func TestReadersDoNotDisturbFillOrEachOther(t *testing.T) {
 	t.Parallel()
-	w := newFillWorld(t)
+	w := newCluster(t)
 	const size = 9*fillSegment + 12345
 	blob := w.blob(1, size)
 	open := w.gate(t, 4<<20)
 	replicas := w.replicas(t, 2)
 	plain := replicas[0].get(t, blob)
 	plain.headers(t)
-	var slow, ranged, vanishing, early []*download
+	var slow, ranged, leaving, early []*download
 	for _, r := range replicas {
 		slow = append(slow, r.getFrom(t, blob, 0, 10<<10))
 		ranged = append(ranged, r.getFrom(t, blob, 1, 0), r.getFrom(t, blob, 5*fillSegment-1, 0), r.getFrom(t, blob, size-1, 0))
-		vanishing = append(vanishing, r.get(t, blob))
-		// As containerd does that fetches a layer in parallel: it closes each but the last where the next one began.
+		leaving = append(leaving, r.get(t, blob))
+		// Like containerd's parallel fetch of a layer, which closes each range at the beginning of the next one.
 		for offset := int64(1); offset < size; offset += 2 * fillSegment {
 			early = append(early, r.getFrom(t, blob, offset, 0))
 		}
 	}
-	for _, d := range append(append(append([]*download{}, slow...), ranged...), append(vanishing, early...)...) {
+	for _, d := range append(append(append([]*download{}, slow...), ranged...), append(leaving, early...)...) {
 		d.headers(t)
 	}
 	open()
-	for _, d := range vanishing {
+	for _, d := range leaving {
 		d.has(t, 1<<20)
 		d.leave()
 		d.right(t)
@@ -45,9 +45,9 @@ func TestReadersOfAFillDisturbNeitherItNorEachOther(t *testing.T) {
 	plain.complete(t)
 	w.isWhole(t, blob)
 	for _, d := range slow {
-		t.Logf("a client at 10 KB/s has %d bytes when the blob is stored", d.landed.Load())
+		t.Logf("a client at 10 KB/s has %d bytes when the blob is stored", d.received.Load())
 		assert.False(t, d.isOver())
-		assert.Less(t, d.landed.Load(), int64(fillSegment), "bytes at a slow client when the blob is stored")
+		assert.Less(t, d.received.Load(), int64(fillSegment), "bytes at a slow client when the blob is stored")
 		d.pace.Store(0)
 		d.complete(t)
 	}
@@ -56,11 +56,11 @@ func TestReadersOfAFillDisturbNeitherItNorEachOther(t *testing.T) {
 	w.bucket.nothingLeft(t)
 }
 
-func TestManySlowReadersDoNotSlowAFillDown(t *testing.T) {
+func TestSlowReadersDoNotSlowFill(t *testing.T) {
 	t.Parallel()
-	w := newFillWorld(t)
+	w := newCluster(t)
 	blob := w.blob(1, 8*fillSegment)
-	// Room for few segments: readers must not keep them.
+	// Memory for few segments: readers must not hold them.
 	r := w.start(t, "ENTREPOT_FILL_MEMORY=15MiB")
 	open := w.gate(t, 0)
 	var slow []*download

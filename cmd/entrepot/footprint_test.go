@@ -14,16 +14,16 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// What the smallest instances of serverless platforms have room for.
+// Limits in bytes that fit the smallest instances of serverless platforms.
 const (
-	maxProgram  = 30_000_000  // bytes of the released program
-	maxRedirect = 128_000_000 // bytes of memory of a process that redirects
+	maxProgram  = 30_000_000  // size of the released program
+	maxRedirect = 128_000_000 // memory of a process that redirects
 )
 
-func TestTheReleasedProgramIsSmallAndRedirectsInLittleMemory(t *testing.T) {
+func TestReleasedProgramIsSmallInSizeAndMemory(t *testing.T) {
 	t.Parallel()
 	const blobs, clients, requests = 500, 32, 1000
-	w := newFillWorld(t)
+	w := newCluster(t)
 	w.program = testenv.ReleasedProgram(t)
 	info, err := os.Stat(w.program)
 	require.NoError(t, err)
@@ -37,7 +37,7 @@ func TestTheReleasedProgramIsSmallAndRedirectsInLittleMemory(t *testing.T) {
 		paths = append(paths, "/v2/"+fillRepo+"/blobs/"+d.String())
 	}
 	r := w.start(t, byHops)
-	idle := r.peakRSS(t)
+	idle := r.PeakMemory(t)
 	transport := &http.Transport{MaxIdleConnsPerHost: clients}
 	var wg sync.WaitGroup
 	for client := range clients {
@@ -59,7 +59,7 @@ func TestTheReleasedProgramIsSmallAndRedirectsInLittleMemory(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	peak := r.peakRSS(t)
+	peak := r.PeakMemory(t)
 	t.Logf("the released program has %.1f MB; its memory is %.1f MB before and %.1f MB after %d redirects to %d blobs for %d clients",
 		float64(info.Size())/1e6, float64(idle)/1e6, float64(peak)/1e6, clients*requests, blobs, clients)
 	assert.LessOrEqual(t, peak, int64(maxRedirect))

@@ -12,13 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAHotHitAsksNobodyAndSignsNothing(t *testing.T) {
+func TestHotHitSendsNoRequestsAndSignsNothing(t *testing.T) {
 	t.Parallel()
-	w := newFillWorld(t)
+	w := newCluster(t)
 	image := w.upstream.Image(fillRepo, "1", 1<<20)
 	r := w.start(t, "ENTREPOT_TAG_TTL=1h", "ENTREPOT_PRESENCE_TTL=1h")
 	base := "/v2/" + fillRepo
-	ask := func() {
+	request := func() {
 		for path, status := range map[string]int{
 			base + "/manifests/1":                              http.StatusOK,
 			base + "/manifests/" + image.Digest.String():       http.StatusOK,
@@ -30,17 +30,17 @@ func TestAHotHitAsksNobodyAndSignsNothing(t *testing.T) {
 	}
 	require.NoError(t, pull(t, r))
 	w.bucket.nothingLeft(t)
-	ask()
-	waitFor(t, "the uses are recorded", func() bool { return len(w.bucket.keys(t, "access/")) == 3 })
-	before, asked := r.counters(t), w.upstream.Counts().Requests
+	request()
+	waitFor(t, "records of use", func() bool { return len(w.bucket.keys(t, "access/")) == 3 })
+	before, upstreamRequests := r.counters(t), w.upstream.Counts().Requests
 	for range 100 {
-		ask()
+		request()
 	}
 	assert.Equal(t, before, r.counters(t))
-	assert.Equal(t, asked, w.upstream.Counts().Requests)
+	assert.Equal(t, upstreamRequests, w.upstream.Counts().Requests)
 }
 
-// status is that of the answer itself, not of what it redirects to.
+// status returns the status of the response, without following redirects.
 func (r *replica) status(t *testing.T, method, path string) int {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, r.url(path), nil)
@@ -53,7 +53,7 @@ func (r *replica) status(t *testing.T, method, path string) int {
 
 var counter = regexp.MustCompile(`(?m)^(entrepot_(?:store_requests|upstream_requests|presign_signatures)_total)(?:\{.*\})? (\d+)$`)
 
-// counters are what a replica has asked of others, and signed, so far.
+// counters returns the replica's total requests to the bucket and upstreams, and its signatures.
 func (r *replica) counters(t *testing.T) string {
 	t.Helper()
 	sums := map[string]int{}
@@ -66,9 +66,9 @@ func (r *replica) counters(t *testing.T) string {
 	return fmt.Sprint(sums)
 }
 
-func TestABlobThatWasRemovedFromTheBucketHeals(t *testing.T) {
+func TestBlobRemovedFromBucketIsFetchedAgain(t *testing.T) {
 	t.Parallel()
-	w := newFillWorld(t)
+	w := newCluster(t)
 	blob := w.blob(1, 1<<20)
 	r := w.start(t, "ENTREPOT_PRESENCE_TTL=2s")
 	r.get(t, blob).complete(t)

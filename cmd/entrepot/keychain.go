@@ -10,27 +10,27 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
-// credentialsAge is after what time a credential is looked up anew: files are replaced, and what helpers give expires,
-// of ECR after 12 h.
-const credentialsAge = 10 * time.Minute
+// credentialsTTL is how long a credential for an upstream is cached. Files are replaced, and the credentials of helpers
+// expire: ECR's after 12 h.
+const credentialsTTL = 10 * time.Minute
 
-// keychain finds credentials for upstreams in ENTREPOT_DOCKER_CONFIG, and then where Docker and Podman keep them.
+// keychain returns the credentials for upstreams: those in ENTREPOT_DOCKER_CONFIG, then those of Docker and Podman.
 func (c config) keychain() (authn.Keychain, error) {
 	if c.DockerConfig == "" {
-		return authn.RefreshingKeychain(authn.DefaultKeychain, credentialsAge), nil
+		return authn.RefreshingKeychain(authn.DefaultKeychain, credentialsTTL), nil
 	}
 	file := configfile.New("")
-	// The library's errors may have parts of the text in them.
+	// The library's error is dropped: it may contain parts of the text.
 	if err := file.LoadFromReader(strings.NewReader(string(c.DockerConfig))); err != nil {
-		return nil, wrong("ENTREPOT_DOCKER_CONFIG", "is not what Docker's config.json has; write for example {\"auths\":{\"ghcr.io\":{\"auth\":\"...\"}}}")
+		return nil, wrong("ENTREPOT_DOCKER_CONFIG", "is not a Docker config.json; write for example {\"auths\":{\"ghcr.io\":{\"auth\":\"...\"}}}")
 	}
 	if !file.ContainsAuth() {
 		return nil, wrong("ENTREPOT_DOCKER_CONFIG", "has no credentials; write for example {\"auths\":{\"ghcr.io\":{\"auth\":\"...\"}}}")
 	}
-	return authn.RefreshingKeychain(authn.NewMultiKeychain(fileKeychain{file}, authn.DefaultKeychain), credentialsAge), nil
+	return authn.RefreshingKeychain(authn.NewMultiKeychain(fileKeychain{file}, authn.DefaultKeychain), credentialsTTL), nil
 }
 
-// fileKeychain has the credentials of one config.json.
+// fileKeychain provides the credentials in one config.json.
 type fileKeychain struct{ *configfile.ConfigFile }
 
 // Resolve implements authn.Keychain.

@@ -13,7 +13,7 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv/lambda"
 )
 
-// fronts are all that a function can stand behind, and some more than once.
+// fronts are the services that can invoke a function, some in several configurations.
 var fronts = map[string]lambda.Options{
 	"Function URL":                           {Front: lambda.FunctionURL},
 	"streaming Function URL":                 {Front: lambda.StreamingURL, Env: []string{"ENTREPOT_LAMBDA_STREAMING=true"}},
@@ -24,8 +24,8 @@ var fronts = map[string]lambda.Options{
 	"load balancer with multi-value headers": {Front: lambda.LoadBalancerMulti},
 }
 
-// function is a world's program as a function on Lambda.
-func (w *fillWorld) function(t *testing.T, o lambda.Options, env ...string) *lambda.Function {
+// function starts the cluster's program as a Lambda function.
+func (w *cluster) function(t *testing.T, o lambda.Options, env ...string) *lambda.Function {
 	t.Helper()
 	o.Bootstrap = w.program
 	if o.Timeout == 0 {
@@ -41,15 +41,15 @@ func (w *fillWorld) function(t *testing.T, o lambda.Options, env ...string) *lam
 	return lambda.Start(t, o)
 }
 
-// ask sends one request to a front, and returns the answer and its body. Headers come as name and value.
-func ask(t *testing.T, f *lambda.Function, method, path string, header ...string) (*http.Response, string) {
+// send sends a request to a function and returns the response and its body. header alternates names and values.
+func send(t *testing.T, f *lambda.Function, method, path string, header ...string) (*http.Response, string) {
 	t.Helper()
-	resp, body, err := tryAsk(f, method, path, header...)
+	resp, body, err := trySend(f, method, path, header...)
 	require.NoError(t, err)
 	return resp, body
 }
 
-func tryAsk(f *lambda.Function, method, path string, header ...string) (*http.Response, string, error) {
+func trySend(f *lambda.Function, method, path string, header ...string) (*http.Response, string, error) {
 	req, err := http.NewRequest(method, f.URL()+path, nil)
 	if err != nil {
 		return nil, "", err
@@ -70,14 +70,14 @@ func tryAsk(f *lambda.Function, method, path string, header ...string) (*http.Re
 	return resp, string(body), err
 }
 
-// pulled is what became of a client's wait for a blob.
+// pulled is the outcome of a client's download of a blob.
 type pulled struct {
-	sum  string // digest of what the bucket gave
+	sum  string // digest of the bytes from the bucket
 	hops int
 	err  error
 }
 
-// follow follows the redirects for a blob as a client does.
+// follow downloads a blob, following redirects as a client does.
 func follow(f *lambda.Function, path string) (p pulled) {
 	client := &http.Client{
 		Transport: &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: 20 * time.Second},

@@ -14,17 +14,17 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv/lambda"
 )
 
-// shortInvocation is a function's timeout in which a wait is 7 s long.
+// shortInvocation is a function timeout with which a hop waits for 7 s.
 const shortInvocation = 12 * time.Second
 
-func TestAFunctionThatIsFrozenBetweenRequestsBringsALayerToItsEnd(t *testing.T) {
+func TestFrozenFunctionCompletesLayer(t *testing.T) {
 	t.Parallel()
-	for name, front := range map[string]lambda.Front{"behind a Function URL": lambda.FunctionURL, "behind a load balancer": lambda.LoadBalancer} {
+	for name, front := range map[string]lambda.Front{"Function URL": lambda.FunctionURL, "load balancer": lambda.LoadBalancer} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newFillWorld(t)
-			blob := w.blob(1, 20*fillSegment+12345)
-			w.throttle(3 << 20) // over each of two connections: some 8 segments in a wait
+			w := newCluster(t)
+			blob := w.blob(1, 14*fillSegment+12345)
+			w.throttle(2 << 20) // on each of two connections: about 6 segments per hop
 			f := w.function(t, lambda.Options{Front: front, Timeout: shortInvocation})
 			p := follow(f, blob.path())
 			require.NoError(t, p.err)
@@ -33,7 +33,7 @@ func TestAFunctionThatIsFrozenBetweenRequestsBringsALayerToItsEnd(t *testing.T) 
 			t.Logf("%d hops, %d freezes of %d processes; upstream sent %.3f times the blob; longest answer %.1f s",
 				p.hops, count.Freezes, count.Starts, float64(sent)/float64(blob.size()), count.Longest.Seconds())
 			assert.GreaterOrEqual(t, p.hops, 2)
-			assert.LessOrEqual(t, sent-blob.size(), int64(p.hops)*2*fillSegment, "bytes that came twice")
+			assert.LessOrEqual(t, sent-blob.size(), int64(p.hops)*2*fillSegment, "bytes sent twice")
 			assert.Less(t, count.Longest, shortInvocation)
 			assert.Zero(t, count.TimedOut+count.Failed+count.Refused, "%+v", count)
 			w.isWhole(t, blob)
@@ -43,18 +43,18 @@ func TestAFunctionThatIsFrozenBetweenRequestsBringsALayerToItsEnd(t *testing.T) 
 	}
 }
 
-func TestAFunctionThatIsKilledInTheMiddleOfALayerIsReplaced(t *testing.T) {
+func TestNextInvocationResumesFillOfKilledFunction(t *testing.T) {
 	t.Parallel()
-	w := newFillWorld(t)
-	blob := w.blob(1, 300_000_000)
-	w.throttle(dyingSpeed)
+	w := newCluster(t)
+	blob := w.blob(1, 150_000_000)
+	w.throttle(killedSpeed / 2)
 	f := w.function(t, lambda.Options{})
 	f.EndAfter(5 * time.Second)
-	resp, _ := ask(t, f, http.MethodGet, blob.path())
-	require.Equal(t, http.StatusBadGateway, resp.StatusCode, "the platform's own answer")
+	resp, _ := send(t, f, http.MethodGet, blob.path())
+	require.Equal(t, http.StatusBadGateway, resp.StatusCode, "the platform's own response")
 	require.Equal(t, 1, f.Counts().TimedOut)
 	flight := w.inFlight(t, blob)
-	require.Positive(t, w.bucket.stored(t, blob), "it was in the middle")
+	require.Positive(t, w.bucket.stored(t, blob), "stored before the kill")
 
 	f.EndAfter(0)
 	p := follow(f, blob.path())
@@ -69,9 +69,9 @@ func TestAFunctionThatIsKilledInTheMiddleOfALayerIsReplaced(t *testing.T) {
 	w.noViolation(t)
 }
 
-func TestAFunctionScalesByProcessesAndLandsEachLayerOnce(t *testing.T) {
+func TestScaledFunctionFetchesEachLayerOnce(t *testing.T) {
 	t.Parallel()
-	w := newFillWorld(t)
+	w := newCluster(t)
 	const clients = 3 // of each blob
 	blobs := []coldBlob{w.blob(1, 3*fillSegment), w.blob(2, 5*fillSegment+1), w.blob(3, 1<<20)}
 	w.throttle(3 << 20)
@@ -99,58 +99,58 @@ func TestAFunctionScalesByProcessesAndLandsEachLayerOnce(t *testing.T) {
 	w.bucket.nothingLeft(t)
 }
 
-func TestNothingGoesOnBehindAFunctionsAnswer(t *testing.T) {
+func TestFunctionIsIdleAfterResponse(t *testing.T) {
 	t.Parallel()
-	w := newFillWorld(t)
-	blob := w.blob(1, 60*fillSegment)
+	w := newCluster(t)
+	blob := w.blob(1, 16*fillSegment) // more than a hop waits for
 	image := w.upstream.Image(fillRepo, "1", 1000)
 	w.throttle(3 << 20)
 	var requests atomic.Int64
 	between := w.between(t, func(*http.Request) { requests.Add(1) })
 	f := w.function(t, lambda.Options{Timeout: shortInvocation, Unfrozen: true},
 		"ENTREPOT_STORE=minio+"+between+"/"+w.bucket.name, "ENTREPOT_TAG_TTL=0s", "ENTREPOT_PRESENCE_TTL=1s")
-	still := func(after string) {
+	idle := func(after string) {
 		t.Helper()
-		time.Sleep(100 * time.Millisecond) // what the kernel has in its buffers is still on its way
+		time.Sleep(100 * time.Millisecond) // bytes in the kernel's buffers still arrive
 		before, sent := requests.Load(), w.sent(blob)
-		asked := w.upstream.Counts().Requests
+		upstreamRequests := w.upstream.Counts().Requests
 		time.Sleep(2 * time.Second)
 		assert.Equal(t, before, requests.Load(), "requests to the bucket after %s", after)
 		assert.Equal(t, sent, w.sent(blob), "bytes from the upstream after %s", after)
-		assert.Equal(t, asked, w.upstream.Counts().Requests, "requests to the upstream after %s", after)
+		assert.Equal(t, upstreamRequests, w.upstream.Counts().Requests, "requests to the upstream after %s", after)
 	}
-	ask(t, f, http.MethodGet, "/v2/library/app/manifests/1")
-	assert.NotEmpty(t, w.bucket.keys(t, "access/"), "uses are written down before the answer")
-	still("a manifest")
-	ask(t, f, http.MethodGet, "/v2/library/app/manifests/1") // which asks whether the tag has moved
-	still("a revalidation")
-	resp, _ := ask(t, f, http.MethodGet, blob.path())
+	send(t, f, http.MethodGet, "/v2/library/app/manifests/1")
+	assert.NotEmpty(t, w.bucket.keys(t, "access/"), "records of use before the response")
+	idle("a manifest")
+	send(t, f, http.MethodGet, "/v2/library/app/manifests/1") // a revalidation
+	idle("a revalidation")
+	resp, _ := send(t, f, http.MethodGet, blob.path())
 	require.Contains(t, resp.Header.Get("Location"), "hop=1")
 	record, ok := w.bucket.lease(t, blob)
 	require.True(t, ok)
-	assert.True(t, record.Released, "the lease is given back")
-	still("a hop")
+	assert.True(t, record.Released, "the lease is released")
+	idle("a hop")
 	layer := "/v2/library/app/blobs/" + image.Layers[0].Digest.String()
 	for range 3 {
-		resp, _ = ask(t, f, http.MethodGet, layer)
+		resp, _ = send(t, f, http.MethodGet, layer)
 		require.Equal(t, http.StatusTemporaryRedirect, resp.StatusCode)
-		still("a redirect")
+		idle("a redirect")
 	}
 }
 
-func TestAFunctionThatIsThawedDoesWithoutTheConnectionsThatItHad(t *testing.T) {
+func TestThawedFunctionDropsOldConnections(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		aws    bool // the SDK of AWS, and not minio-go
+		aws    bool // AWS SDK instead of minio-go
 		frozen time.Duration
 	}{
-		"after a moment": {false, 0}, "after a while": {false, 4 * time.Second},
-		"with the AWS SDK after a moment": {true, 0}, "with the AWS SDK after a while": {true, 4 * time.Second},
+		"minio-go, connections reset": {false, 0}, "minio-go, connections silent": {false, 4 * time.Second},
+		"AWS SDK, connections reset": {true, 0}, "AWS SDK, connections silent": {true, 4 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newFillWorld(t)
-			cut, frozen := newCuttable(t, strings.TrimPrefix(w.bucket.server.Endpoint, "http://")), test.frozen
+			w := newCluster(t)
+			cut, frozen := newBreakableProxy(t, strings.TrimPrefix(w.bucket.server.Endpoint, "http://")), test.frozen
 			store := []string{"ENTREPOT_STORE=minio+http://" + cut.addr + "/" + w.bucket.name}
 			if test.aws {
 				store = []string{"ENTREPOT_STORE=s3://" + w.bucket.name, "AWS_ENDPOINT_URL=http://" + cut.addr, "AWS_REGION=" + w.bucket.server.Region}
@@ -162,12 +162,12 @@ func TestAFunctionThatIsThawedDoesWithoutTheConnectionsThatItHad(t *testing.T) {
 				require.NoError(t, p.err)
 				assert.Equal(t, blob.digest.String(), p.sum)
 				waitFor(t, "the freeze", func() bool { c := f.Counts(); return c.Freezes == c.Invocations })
-				cut.cut(frozen == 0) // after a while whoever is between has forgotten them, and tells nobody
+				cut.cut(frozen == 0) // after a long freeze, middleboxes have silently dropped the connections
 				time.Sleep(frozen)
 			}
 			count := f.Counts()
 			assert.Zero(t, count.TimedOut+count.Failed, "%+v", count)
-			assert.Less(t, count.Longest, shortInvocation, "none was waited for")
+			assert.Less(t, count.Longest, shortInvocation, "no wait for a dead connection")
 		})
 	}
 }

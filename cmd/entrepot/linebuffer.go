@@ -7,20 +7,22 @@ import (
 	"time"
 )
 
-// lineBuffer writes lines together that come at the same time: a write for each would cost more than the request that
-// the line is about. None waits longer than flushInterval.
+// lineBuffer is a writer of log lines that combines them into larger writes: a system call per line would cost more than
+// serving the request that the line is about. A line is written after flushInterval at the latest. A lineBuffer is safe for
+// concurrent use.
 type lineBuffer struct {
 	mu      sync.Mutex
 	w       *bufio.Writer
-	pending bool // a flush is on its way
+	pending bool // a flush is scheduled
 	closed  bool
 }
 
+// flushInterval is the longest time that a line stays in the buffer.
 const flushInterval = 100 * time.Millisecond
 
 func newLineBuffer(w io.Writer) *lineBuffer { return &lineBuffer{w: bufio.NewWriterSize(w, 64<<10)} }
 
-// Write takes one line.
+// Write adds one line.
 func (b *lineBuffer) Write(line []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -44,10 +46,10 @@ func (b *lineBuffer) flush() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.pending = false
-	_ = b.w.Flush() // as with any log: there is nowhere to tell
+	_ = b.w.Flush() // a log has nowhere to report its own error
 }
 
-// Close writes what is left. Later lines are written at once.
+// Close flushes the buffer. Later lines are written immediately.
 func (b *lineBuffer) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

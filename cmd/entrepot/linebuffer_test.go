@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// writes are what reaches the log, one by one.
+// writes records the writes to the log.
 type writes struct {
 	mu  sync.Mutex
 	all []string
@@ -24,13 +24,13 @@ func (w *writes) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (w *writes) soFar() []string {
+func (w *writes) recorded() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.all)
 }
 
-func TestLinesAreWrittenTogetherAndSoon(t *testing.T) {
+func TestLineBufferCombinesLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var to writes
 		b := newLineBuffer(&to)
@@ -41,22 +41,22 @@ func TestLinesAreWrittenTogetherAndSoon(t *testing.T) {
 		}
 		write("one\n")
 		write("two\n")
-		assert.Empty(t, to.soFar())
+		assert.Empty(t, to.recorded())
 		time.Sleep(flushInterval)
 		synctest.Wait()
-		assert.Equal(t, []string{"one\ntwo\n"}, to.soFar())
+		assert.Equal(t, []string{"one\ntwo\n"}, to.recorded())
 
 		line := strings.Repeat("x", 999) + "\n"
 		for range 100 {
 			write(line)
 		}
-		for _, written := range to.soFar()[1:] {
+		for _, written := range to.recorded()[1:] {
 			assert.Zero(t, len(written)%len(line), "lines stay whole")
 		}
 		assert.NoError(t, b.Close())
-		assert.Equal(t, "one\ntwo\n"+strings.Repeat(line, 100), strings.Join(to.soFar(), ""))
+		assert.Equal(t, "one\ntwo\n"+strings.Repeat(line, 100), strings.Join(to.recorded(), ""))
 		write("late\n")
-		assert.Equal(t, "late\n", to.soFar()[3])
+		assert.Equal(t, "late\n", to.recorded()[3])
 		time.Sleep(flushInterval)
 	})
 }

@@ -11,13 +11,30 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the release build; other builds say what the module's information says.
+// version is set by the release build. Other builds use the version in the module's build information.
 var version = ""
 
-// usageError is a mistake in how the program was called or configured, in words for whoever did it.
+// usageError is a mistake in the command line or the settings. The exit code is 2.
 type usageError struct{ error }
 
 func main() {
+	root := rootCommand()
+	if len(os.Args) == 1 && os.Getenv(runtimeAPI) != "" {
+		root.SetArgs([]string{"serve"}) // Lambda starts a file named bootstrap, without arguments
+	}
+	err := root.Execute()
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "entrepot:", err)
+	reportInitError(err)
+	if usage := new(usageError); errors.As(err, usage) {
+		os.Exit(2)
+	}
+	os.Exit(1)
+}
+
+func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "entrepot",
 		Short:         "A pull-through mirror for container registries that keeps its state in a bucket",
@@ -25,20 +42,8 @@ func main() {
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serveCommand(), refreshCommand(), configCommand(), healthcheckCommand(), versionCommand())
-	if len(os.Args) == 1 && os.Getenv(runtimeAPI) != "" {
-		root.SetArgs([]string{"serve"}) // Lambda starts a file called bootstrap, without arguments
-	}
-	err := root.Execute()
-	if err == nil {
-		return
-	}
-	fmt.Fprintln(os.Stderr, "entrepot:", err)
-	tellLambda(err)
-	if usage := new(usageError); errors.As(err, usage) {
-		os.Exit(2)
-	}
-	os.Exit(1)
+	root.AddCommand(serveCommand(), refreshCommand(), warmCommand(), lsCommand(), duCommand(), configCommand(), healthcheckCommand(), versionCommand())
+	return root
 }
 
 func versionCommand() *cobra.Command {
@@ -60,7 +65,7 @@ func programVersion() string {
 	return "(devel)"
 }
 
-// configured gives a command all settings as flags, and has it run with them.
+// configured adds all settings as flags to a command, and calls run with the resulting config.
 func configured(cmd *cobra.Command, run func(cmd *cobra.Command, cfg config, args []string) error) *cobra.Command {
 	addFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -69,6 +74,16 @@ func configured(cmd *cobra.Command, run func(cmd *cobra.Command, cfg config, arg
 			return err
 		}
 		return run(cmd, cfg, args)
+	}
+	return cmd
+}
+
+// operator is configured for an operator's command: its help leaves out the settings, which are those of serve.
+func operator(cmd *cobra.Command, run func(cmd *cobra.Command, cfg config, args []string) error) *cobra.Command {
+	cmd.Long += "\n\nThe settings are those of serve, as ENTREPOT_ variables or as flags."
+	configured(cmd, run)
+	for _, s := range settings() {
+		cmd.Flags().Lookup(s.Flag).Hidden = true
 	}
 	return cmd
 }

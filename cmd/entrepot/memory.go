@@ -3,15 +3,28 @@ package main
 import (
 	"os"
 	"runtime/debug"
+
+	"github.com/entrepot-io/entrepot/bounded"
+	"github.com/entrepot-io/entrepot/mirror"
 )
 
-// besidesCaches is what the process holds in bytes besides segments and manifests.
-const besidesCaches = 20 << 20
+// baseMemory is the memory in bytes that the process needs in addition to segments, manifests and lists.
+const baseMemory = 20 << 20
 
-// limitMemory has garbage collected before the process grows far beyond what its caches and fills may hold: left alone,
-// the collector lets it grow to twice that. GOMEMLIMIT has the last word.
+// limitMemory makes the garbage collector keep the process close to the limits of its fills and caches; by default the
+// heap may grow to twice that. GOMEMLIMIT takes precedence.
 func limitMemory(cfg config) {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(cfg.FillMemory+cfg.ManifestCache) + besidesCaches)
+		kept := int64(cfg.ManifestCache)
+		debug.SetMemoryLimit(int64(cfg.FillMemory) + kept + mirror.Buffers(kept) + baseMemory)
 	}
+}
+
+// shareOf returns the memory for manifests and lists that one upstream may hold while it sends them. A slow upstream leaves
+// half of it to others.
+func shareOf(memory *bounded.Budget, upstreams int) *bounded.Share {
+	if upstreams == 1 {
+		return memory.Share(memory.Size())
+	}
+	return memory.Share(memory.Size() / 2)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// transportMetrics count the requests that entrepot makes, below the clients that make them.
+// transportMetrics counts the HTTP requests that entrepot sends, including retries inside client libraries.
 type transportMetrics struct {
 	stores, upstreams *prometheus.CounterVec
 }
@@ -34,6 +34,7 @@ func (m transportMetrics) upstream(name string, next http.RoundTripper) http.Rou
 	return counted{next, m.upstreams.MustCurryWith(prometheus.Labels{"upstream": name})}
 }
 
+// counted is a transport that counts requests by method and status; the status is "error" without a response.
 type counted struct {
 	next  http.RoundTripper
 	count *prometheus.CounterVec

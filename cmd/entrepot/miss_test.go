@@ -14,10 +14,10 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// byHops has a replica redirect on a miss.
+// byHops makes a replica redirect on a miss.
 const byHops = "ENTREPOT_MISS=redirect"
 
-// hop asks a replica for what is at a URL of another one, or at a path. An answer has to come within 20 s.
+// hop sends a request for a path, or for a URL of another replica, to r. The response must start within 20 s.
 func (r *replica) hop(t *testing.T, at string) *http.Response {
 	t.Helper()
 	u, err := url.Parse(at)
@@ -32,7 +32,7 @@ func (r *replica) hop(t *testing.T, at string) *http.Response {
 	return resp
 }
 
-// nextHop is the URL that an answer sends to, which has to be the one that was asked for but for the counter.
+// nextHop returns the URL of a redirect, which must equal the requested one except for the counter.
 func nextHop(t *testing.T, resp *http.Response, hops int) string {
 	t.Helper()
 	require.Equal(t, http.StatusTemporaryRedirect, resp.StatusCode)
@@ -44,12 +44,12 @@ func nextHop(t *testing.T, resp *http.Response, hops int) string {
 	return next.String()
 }
 
-func TestHopsLeadToTheBucketWhicheverReplicaTheyGoTo(t *testing.T) {
+func TestHopsLeadToBucketThroughAnyReplica(t *testing.T) {
 	t.Parallel()
-	for name, dies := range map[string]bool{"of those that live": false, "though the first is killed": true} {
+	for name, dies := range map[string]bool{"both live": false, "first is killed": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newFillWorld(t)
+			w := newCluster(t)
 			blob := w.blob(1, 5*fillSegment+5)
 			open := w.gate(t, 12<<20)
 			first, second := w.start(t, byHops), w.start(t, byHops)
@@ -80,31 +80,31 @@ func TestHopsLeadToTheBucketWhicheverReplicaTheyGoTo(t *testing.T) {
 	}
 }
 
-// waits asks a replica for a cold blob, waits until the blob is on its way, and returns what will be the answer.
-func (w *fillWorld) waits(t *testing.T, r *replica, b coldBlob) <-chan *http.Response {
+// waits requests a cold blob, waits until its fill has started, and returns a channel for the response.
+func (w *cluster) waits(t *testing.T, r *replica, b coldBlob) <-chan *http.Response {
 	t.Helper()
 	answer := make(chan *http.Response, 1)
 	go func() { answer <- r.hop(t, b.path()) }()
-	waitFor(t, "the blob is on its way", func() bool { return len(w.bucket.keys(t, b.fillPrefix())) > 0 })
+	waitFor(t, "start of the fill", func() bool { return len(w.bucket.keys(t, b.fillPrefix())) > 0 })
 	return answer
 }
 
-func TestAnInstanceThatIsToldToEndDoesSoWithinTenSecondsWhateverIsUnderWay(t *testing.T) {
+func TestSIGTERMOnCloudRunExitsWithinTenSeconds(t *testing.T) {
 	t.Parallel()
 	const byStream = "ENTREPOT_MISS=stream"
 	atOnce(t, 3, map[string]ending{
-		"nothing":                          {},
-		"a client that waits":              {miss: byHops},
-		"a client that does not read":      {miss: byStream},
-		"segments that are slow to come":   {miss: byHops, speed: 50 << 10},
-		"a wait, and a store that hangs":   {miss: byHops, storeHangs: true},
-		"a stream, and a store that hangs": {miss: byStream, storeHangs: true},
+		"idle":                          {},
+		"waiting client":                {miss: byHops},
+		"client that reads nothing":     {miss: byStream},
+		"slow segments":                 {miss: byHops, speed: 50 << 10},
+		"waiting client, store hangs":   {miss: byHops, storeHangs: true},
+		"streaming client, store hangs": {miss: byStream, storeHangs: true},
 	}, func(t *testing.T, e ending) {
 		server := sharedMinIO(t)
 		if e.storeHangs {
 			server = testenv.StartMinIO(t)
 		}
-		w := newFillWorldOn(t, server)
+		w := newClusterOn(t, server)
 		blob := w.blob(1, 8*fillSegment+5)
 		open := w.gate(t, e.speed)
 		r := w.start(t, "K_SERVICE=mirror", e.miss)
@@ -123,18 +123,18 @@ func TestAnInstanceThatIsToldToEndDoesSoWithinTenSecondsWhateverIsUnderWay(t *te
 			server.Process.Signal(t, syscall.SIGSTOP)
 		}
 		r.Signal(t, syscall.SIGTERM)
-		told := time.Now()
+		signaled := time.Now()
 		if waiting != nil {
 			nextHop(t, <-waiting, 1)
-			t.Logf("who waited was sent on %.1f s after SIGTERM", time.Since(told).Seconds())
+			t.Logf("waiting client redirected %.1f s after SIGTERM", time.Since(signaled).Seconds())
 		}
 		code := r.Wait(t, 10*time.Second)
-		t.Logf("ended with %d %.1f s after SIGTERM", code, time.Since(told).Seconds())
+		t.Logf("ended with %d %.1f s after SIGTERM", code, time.Since(signaled).Seconds())
 	})
 }
 
 type ending struct {
 	miss       string
-	speed      int64 // of each of the leader's connections, in bytes a second; 0: nothing comes
+	speed      int64 // of each of the leader's connections, in bytes per second; 0 means no bytes
 	storeHangs bool
 }

@@ -16,10 +16,9 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-func TestReadyNamesTheActionThatIsNotPermitted(t *testing.T) {
+func TestReadyzNamesMissingPermission(t *testing.T) {
 	t.Parallel()
-	server := testenv.StartMinIO(t)
-	server.CreateBucket(t, bucket)
+	server := sharedBucket(t)
 	upstream := testenv.StartRegistry(t, "127.0.0.2")
 	for kind, store := range map[string]func(*testenv.S3) []string{"minio": minioStore, "s3": s3Store} {
 		for _, removed := range append([]string{""}, backendtest.Actions...) {
@@ -44,19 +43,19 @@ func TestReadyNamesTheActionThatIsNotPermitted(t *testing.T) {
 				assert.Contains(t, string(said), want)
 				assert.Equal(t, 1, strings.Count(string(said), "\n"), "one line: %q", said)
 				p.get(t, "/readyz")
-				assert.Equal(t, 1, strings.Count(p.Output(t), want), "it is logged once, however often it is asked for")
+				assert.Equal(t, 1, strings.Count(p.Output(t), want), "logged more than once")
 			})
 		}
 	}
 }
 
-func TestAPermissionThatIsTakenAwayIsToldOfWhileTheRestIsServed(t *testing.T) {
+func TestRevokedPermissionIsReportedWhileServing(t *testing.T) {
 	t.Parallel()
-	w := newFillWorld(t)
-	var taken atomic.Bool
+	w := newCluster(t)
+	var revoked atomic.Bool
 	pass := backendtest.Proxy(t, w.bucket.server.Endpoint, func(*http.Request) {})
 	proxy := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodDelete && taken.Load() {
+		if r.Method == http.MethodDelete && revoked.Load() {
 			rw.WriteHeader(http.StatusForbidden)
 			fmt.Fprint(rw, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")
 			return
@@ -70,16 +69,16 @@ func TestAPermissionThatIsTakenAwayIsToldOfWhileTheRestIsServed(t *testing.T) {
 	first := w.blob(1, 1000)
 	r.getBlob(t, first.path(), first.digest.String())
 
-	taken.Store(true)
-	blob := w.blob(2, 3*fillSegment) // its segments are to be deleted
+	revoked.Store(true)
+	blob := w.blob(2, 3*fillSegment) // the fill deletes its segments
 	r.getBlob(t, blob.path(), blob.digest.String())
-	waitFor(t, "/readyz tells of it", func() bool {
+	waitFor(t, "refusal in /readyz", func() bool {
 		status, said, _ := r.program.get(t, "/readyz")
 		require.Equal(t, http.StatusOK, status, "%s", said)
 		return strings.HasPrefix(string(said), "ready, but ") &&
 			strings.Contains(string(said), "s3:DeleteObject is not permitted on arn:aws:s3:::"+w.bucket.name+"/"+blob.fillPrefix())
 	})
-	waitFor(t, "so does the log", func() bool {
+	waitFor(t, "refusal in the log", func() bool {
 		return strings.Contains(r.Output(t), "s3:DeleteObject is not permitted")
 	})
 }

@@ -10,23 +10,22 @@ import (
 )
 
 const (
-	// shortDrain and handOverLimit are together less than the 10 s that Cloud Run leaves between SIGTERM and SIGKILL. A
-	// fill takes 3 s at most to complete its segments, and then gives its lease back.
+	// shortDrain and handOverLimit together stay below the 10 s that Cloud Run allows between SIGTERM and SIGKILL. A fill
+	// takes at most 3 s to complete its segments, then it releases its lease.
 	shortDrain    = "5s"
 	handOverLimit = 3500 * time.Millisecond
 )
 
-// platform is what the environment says of where the program runs: Cloud Run and the like start and end instances as
-// they see fit, and say which port is theirs.
+// platform describes the platform that runs the program, such as Cloud Run or AWS Lambda.
 type platform struct {
-	portVariable string        // that has named the port to listen on
-	handOver     time.Duration // how long what is left to do after the last answer may take; 0: as long as it takes
-	function     bool          // on AWS Lambda: events are asked for, and nothing listens
+	portVariable string        // variable that sets the address or port to listen on
+	handOver     time.Duration // limit for the work after the last response; 0 means no limit
+	function     bool          // on AWS Lambda: fetch events, do not listen
 	freezes      bool          // the process does not run between requests
 }
 
-// askPlatform gives settings that are not set the values that the platform has for them.
-func askPlatform(environment map[string]string) (platform, error) {
+// detectPlatform detects the platform from the environment, and gives unset settings the platform's defaults.
+func detectPlatform(environment map[string]string) (platform, error) {
 	p := platform{portVariable: prefix + "LISTEN"}
 	if environment[runtimeAPI] != "" {
 		p.function, p.freezes = true, lambdacontext.MaxConcurrency() <= 1
@@ -34,8 +33,8 @@ func askPlatform(environment map[string]string) (platform, error) {
 	}
 	port := strings.TrimSpace(environment["PORT"])
 	short := port != ""
-	for _, sign := range []string{"K_SERVICE", "CONTAINER_APP_NAME"} { // Cloud Run and Knative; Azure Container Apps
-		short = short || environment[sign] != ""
+	for _, variable := range []string{"K_SERVICE", "CONTAINER_APP_NAME"} { // Cloud Run and Knative; Azure Container Apps
+		short = short || environment[variable] != ""
 	}
 	if short {
 		p.handOver = handOverLimit
@@ -57,16 +56,19 @@ func setDefault(environment map[string]string, variable, value string) {
 	}
 }
 
-// idleConnections is how long a connection that is not used is kept, 0 where that does not matter. After a freeze those
-// that were kept are mostly dead, and some not so that it shows. net/http looks at the clock on the wall.
-func (p platform) idleConnections() time.Duration {
+// frozenIdleTimeout is how long idle connections are kept on platforms that freeze the process. After a freeze most of them
+// are dead, some without a sign of it. net/http measures the time by the wall clock, which includes the freeze.
+const frozenIdleTimeout = 3 * time.Second
+
+// idleTimeout returns how long idle connections are kept; 0 means the client's default.
+func (p platform) idleTimeout() time.Duration {
 	if p.freezes {
-		return 3 * time.Second
+		return frozenIdleTimeout
 	}
 	return 0
 }
 
-// finish does what is left to do when the last answer has gone out, but not beyond the time that the platform leaves.
+// finish runs the work that remains after the last response, but returns when the platform's time limit is reached.
 func (p platform) finish(work func(), log *slog.Logger) {
 	if p.handOver == 0 {
 		work()
@@ -80,6 +82,6 @@ func (p platform) finish(work func(), log *slog.Logger) {
 	select {
 	case <-done:
 	case <-time.After(p.handOver):
-		log.Warn("ending before all was handed over", "timeout", p.handOver)
+		log.Warn("shutdown deadline exceeded before handover", "timeout", p.handOver)
 	}
 }

@@ -27,7 +27,7 @@ type program struct {
 	addr string
 }
 
-// start starts the program on a free port, and waits for nothing.
+// start starts the program on a free port. It does not wait.
 func start(t *testing.T, env ...string) program {
 	t.Helper()
 	addr := testenv.FreeAddr(t, "127.0.0.1")
@@ -37,10 +37,10 @@ func start(t *testing.T, env ...string) program {
 
 func (p program) url(path string) string { return "http://" + p.addr + path }
 
-// patient waits for an answer as long as containerd and the like may be kept waiting.
+// patient waits for a response as long as clients such as containerd do.
 var patient = &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 20 * time.Second, DisableKeepAlives: true}}
 
-// get returns the status and the body of an answer, after redirects. The error is that of a body that broke off.
+// get returns the status and the body of a response, following redirects. An error means that the body ended early.
 func (p program) get(t *testing.T, path string) (status int, body []byte, err error) {
 	t.Helper()
 	resp, err := patient.Get(p.url(path))
@@ -61,7 +61,7 @@ func (p program) getBlob(t *testing.T, path, digest string) {
 	}
 }
 
-// pushBlob puts random bytes into a registry and returns the path of the blob in the pull API.
+// pushBlob pushes a blob of random bytes to a registry and returns its path in the pull API and its digest.
 func pushBlob(t *testing.T, registry *testenv.Registry, repository string, size int) (path string, digest string) {
 	t.Helper()
 	content := make([]byte, size)

@@ -25,7 +25,7 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// redirectOf has a blob landed and returns the URL that clients are then redirected to.
+// redirectOf requests a blob until it is stored, and returns the URL of the redirect.
 func (p program) redirectOf(t *testing.T, path string) *url.URL {
 	t.Helper()
 	client := &http.Client{
@@ -48,10 +48,10 @@ func (p program) redirectOf(t *testing.T, path string) *url.URL {
 	return location
 }
 
-// noKeys has the program find no credentials by chance.
+// noKeys keeps the program from finding credentials on the machine.
 var noKeys = []string{"AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "AWS_EC2_METADATA_DISABLED=true"}
 
-// asKeys has credentials in the environment, which do not say there when they end.
+// asKeys provides credentials in the environment, without an expiry.
 func asKeys(_ *testing.T, v miniocredentials.Value) []string {
 	return append(noKeys, "AWS_ACCESS_KEY_ID="+v.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+v.SecretAccessKey, "AWS_SESSION_TOKEN="+v.SessionToken)
 }
@@ -60,7 +60,7 @@ func onLambda(t *testing.T, v miniocredentials.Value) []string {
 	return append(asKeys(t, v), "AWS_LAMBDA_FUNCTION_NAME=mirror")
 }
 
-// inContainer gives credentials as ECS and EKS do.
+// inContainer provides credentials by an agent, as ECS and EKS do.
 func inContainer(t *testing.T, v miniocredentials.Value) []string {
 	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{
@@ -71,7 +71,7 @@ func inContainer(t *testing.T, v miniocredentials.Value) []string {
 	return append(noKeys, "AWS_CONTAINER_CREDENTIALS_FULL_URI="+agent.URL)
 }
 
-// byWebIdentity gives credentials as a token service does for the token of a workload.
+// byWebIdentity provides credentials by a token service, for the token of a workload.
 func byWebIdentity(t *testing.T, v miniocredentials.Value) []string {
 	type issued struct{ AccessKeyId, SecretAccessKey, SessionToken, Expiration string }
 	type answer struct {
@@ -80,7 +80,7 @@ func byWebIdentity(t *testing.T, v miniocredentials.Value) []string {
 	}
 	sts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.FormValue("Action") != "AssumeRoleWithWebIdentity" || r.FormValue("WebIdentityToken") != "a token" {
-			http.Error(w, "not what was expected", http.StatusBadRequest)
+			http.Error(w, "unexpected request", http.StatusBadRequest)
 			return
 		}
 		_ = xml.NewEncoder(w).Encode(answer{Credentials: issued{v.AccessKeyID, v.SecretAccessKey, v.SessionToken, v.Expiration.Format(time.RFC3339)}})
@@ -91,11 +91,11 @@ func byWebIdentity(t *testing.T, v miniocredentials.Value) []string {
 	return append(noKeys, "AWS_WEB_IDENTITY_TOKEN_FILE="+token, "AWS_ROLE_ARN=arn:aws:iam::123456789012:role/mirror", "AWS_ENDPOINT_URL_STS="+sts.URL)
 }
 
-func TestTemporaryCredentialsAreFoundAndURLsEndWithThem(t *testing.T) {
-	server := testenv.StartMinIO(t)
+func TestURLsExpireWithTemporaryCredentials(t *testing.T) {
+	t.Parallel()
+	server := sharedBucket(t)
 	upstream := testenv.StartRegistry(t, "127.0.0.2")
 	stores := map[string]func(*testenv.S3) []string{"minio": minioStore, "s3": s3Store}
-	server.CreateBucket(t, bucket)
 	for name, find := range map[string]func(*testing.T, miniocredentials.Value) []string{
 		"keys": asKeys, "Lambda": onLambda, "container": inContainer, "web identity": byWebIdentity,
 	} {
@@ -106,7 +106,7 @@ func TestTemporaryCredentialsAreFoundAndURLsEndWithThem(t *testing.T) {
 				path, digest := pushBlob(t, upstream, "app", 1000)
 				env := append(store(server), find(t, issued)...)
 				earliest, latest := 10*time.Minute, 15*time.Minute
-				if name == "keys" { // which end nobody knows when
+				if name == "keys" { // their expiry is unknown
 					earliest, latest = 59*time.Minute, time.Hour
 					env = append(env, "ENTREPOT_PRESIGN_MIN_LEFT=59m")
 				}
@@ -127,9 +127,9 @@ func TestTemporaryCredentialsAreFoundAndURLsEndWithThem(t *testing.T) {
 	}
 }
 
-func TestAHotRedirectIsSignedOnceAndLeadsToTheCDN(t *testing.T) {
-	server := testenv.StartMinIO(t)
-	server.CreateBucket(t, bucket)
+func TestCDNRedirectIsSignedOnce(t *testing.T) {
+	t.Parallel()
+	server := sharedBucket(t)
 	upstream := testenv.StartRegistry(t, "127.0.0.2")
 	path, digest := pushBlob(t, upstream, "app", 1000)
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -138,7 +138,7 @@ func TestAHotRedirectIsSignedOnceAndLeadsToTheCDN(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}), 0o600))
 	admin := testenv.FreeAddr(t, "127.0.0.1")
 	p := start(t, append(s3Store(server), "ENTREPOT_STORE=s3://"+bucket+"/mirror", "ENTREPOT_UPSTREAMS=corp="+upstream.URL(), "ENTREPOT_ADMIN_LISTEN="+admin,
-		"ENTREPOT_PRESIGN_EXPIRY=168h", // the window is not to end meanwhile
+		"ENTREPOT_PRESIGN_EXPIRY=168h", // the window must not end during the test
 		"ENTREPOT_CDN_URL=https://d111.cloudfront.net", "ENTREPOT_CDN_KEY_ID=K1", "ENTREPOT_CDN_KEY_FILE="+file)...)
 	p.WaitUntil(t, "answers", func() error { return answers(p.url("/v2/"), http.StatusOK) })
 	first := p.redirectOf(t, path)

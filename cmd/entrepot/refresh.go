@@ -14,14 +14,14 @@ import (
 	"github.com/entrepot-io/entrepot/mirror"
 )
 
-// refreshCommand is for an operator who knows that a tag has moved.
+// refreshCommand returns the command with which an operator revalidates tags known to have moved.
 func refreshCommand() *cobra.Command {
-	return configured(&cobra.Command{
+	return operator(&cobra.Command{
 		Use:   "refresh IMAGE...",
-		Short: "Ask the upstream now what a tag names, for all replicas; they serve it within a minute",
-		Long: "Ask the upstream now what a tag names, and record it in the bucket. A replica that has served the tag before " +
-			"looks there at the latest a minute after it did so last.\n\nIMAGE is REGISTRY/REPOSITORY:TAG, or without the " +
-			"registry for the first of the upstreams.",
+		Short: "Revalidate tags now; all replicas serve the result within a minute",
+		Long: "Revalidate tags now and record the result in the bucket. Replicas that have served a tag read its record again " +
+			"within a minute.\n\nIMAGE is REGISTRY/REPOSITORY:TAG; without a registry, the first upstream.",
+		Example: "  entrepot refresh docker.io/library/alpine:3.22\n  entrepot refresh ghcr.io/org/app:latest ghcr.io/org/web:latest",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{errors.New("refresh: name an image, for example docker.io/library/alpine:3.22")}
@@ -33,13 +33,15 @@ func refreshCommand() *cobra.Command {
 	})
 }
 
-// refresh goes on to the next image where one fails, and returns all failures.
+// refresh revalidates the images and prints the digest of each. If one fails it continues with the next, and returns all
+// errors.
 func refresh(ctx context.Context, cfg config, images []string, out io.Writer) error {
 	cfg.RecordUse = false
-	if err := cfg.readSecrets(ctx); err != nil {
+	log := slog.New(slog.DiscardHandler)
+	if err := cfg.readSecrets(ctx, log); err != nil {
 		return err
 	}
-	_, core, err := build(ctx, cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	_, core, err := build(ctx, cfg, log, prometheus.NewRegistry())
 	if err != nil {
 		return err
 	}
@@ -56,25 +58,44 @@ func refresh(ctx context.Context, cfg config, images []string, out io.Writer) er
 	return failed
 }
 
+// refreshOne revalidates the tag of an image and returns its full name and digest.
 func refreshOne(ctx context.Context, core *mirror.Mirror, image string) (name, digest string, err error) {
-	path, tag := image, "latest"
-	if at := strings.LastIndex(image, ":"); at > strings.LastIndex(image, "/") {
-		path, tag = image[:at], image[at+1:]
-	}
-	repo, err := core.Choose("", path)
+	repo, ref, err := parseImage(core, image)
 	if err != nil {
 		return "", "", usageError{fmt.Errorf("refresh %s: %w", image, err)}
 	}
-	ref, err := mirror.ParseReference(tag)
-	if _, isDigest := ref.Digest(); err != nil || isDigest || strings.Contains(path, "@") {
-		return "", "", usageError{fmt.Errorf("refresh %s: not an image with a tag; a digest never changes", image)}
+	if ref.Tag() == "" {
+		return "", "", usageError{fmt.Errorf("refresh %s: not an image with a tag; digests never change", image)}
 	}
 	answer, err := core.Revalidate(ctx, repo, ref)
 	if err == nil {
 		err = answer.Stale
 	}
+	if err == nil && answer.Unstored != nil {
+		err = fmt.Errorf("store record of %s for other replicas: %w", answer.Digest, answer.Unstored)
+	}
 	if err != nil {
 		return "", "", fmt.Errorf("refresh %s: %w", image, err)
 	}
-	return repo.String() + ":" + tag, answer.Digest.String(), nil
+	return repo.String() + ":" + ref.Tag(), answer.Digest.String(), nil
+}
+
+// parseImage reads [REGISTRY/]REPOSITORY[:TAG][@DIGEST]. A missing registry is the first upstream, a missing tag latest. A digest
+// overrides a tag.
+func parseImage(core *mirror.Mirror, image string) (repo mirror.Repository, ref mirror.Reference, err error) {
+	path, reference := image, "latest"
+	if name, digest, hasDigest := strings.Cut(image, "@"); hasDigest {
+		path, reference = name, digest
+	}
+	if at := strings.LastIndex(path, ":"); at > strings.LastIndex(path, "/") {
+		if path == image {
+			reference = path[at+1:]
+		}
+		path = path[:at]
+	}
+	if repo, err = core.Choose("", path); err != nil {
+		return repo, ref, err
+	}
+	ref, err = mirror.ParseReference(reference)
+	return repo, ref, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,13 +14,14 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// secretsWithin is how long reading a secret may take. A function on Lambda has 10 s for its start.
-const secretsWithin = 8 * time.Second
+// secretsTimeout bounds the reading of all secrets. A function on Lambda has 10 s to start.
+const secretsTimeout = 8 * time.Second
 
-// secret is a text that is not shown. It may be the ARN of a secret in AWS Secrets Manager that is the text.
+// secret is a text that is never printed. Until readSecrets it may be the ARN of an AWS Secrets Manager secret that
+// contains the text.
 type secret string
 
-func (s *secret) UnmarshalText(text []byte) error {
+func (s *secret) UnmarshalText(text []byte) error { //nolint:unparam // it is an encoding.TextUnmarshaler
 	*s = secret(text)
 	return nil
 }
@@ -31,37 +33,37 @@ func (s secret) String() string {
 	return "(secret)"
 }
 
-// GoString keeps it from %#v too.
+// GoString hides the text from %#v.
 func (s secret) GoString() string { return s.String() }
 
-// readSecrets puts the texts of secrets into the places of their ARNs.
-func (c *config) readSecrets(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, secretsWithin)
+// readSecrets replaces ARNs of secrets by their texts.
+func (c *config) readSecrets(ctx context.Context, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, secretsTimeout)
 	defer cancel()
 	for variable, s := range map[string]*secret{"ENTREPOT_CDN_KEY": &c.CDNKey, "ENTREPOT_DOCKER_CONFIG": &c.DockerConfig} {
 		name, err := arn.Parse(string(*s))
 		if err != nil {
-			continue // it is the text itself
+			continue // not an ARN but the text itself
 		}
 		if name.Service != "secretsmanager" {
-			return wrong(variable, "%q is not the ARN of a secret in Secrets Manager", name)
+			return wrong(variable, "%q is not the ARN of a Secrets Manager secret", name)
 		}
-		text, err := readSecret(ctx, name)
+		text, err := readSecret(ctx, name, log)
 		if api := smithy.APIError(nil); errors.As(err, &api) && api.ErrorFault() != smithy.FaultServer {
-			return wrong(variable, "the secret %s cannot be read: %s: %s", name, api.ErrorCode(), api.ErrorMessage())
+			return wrong(variable, "read secret %s: %s: %s", name, api.ErrorCode(), api.ErrorMessage())
 		}
 		if err != nil {
-			return fmt.Errorf("%s: the secret %s cannot be read: %w", variable, name, err)
+			return fmt.Errorf("%s: read secret %s: %w", variable, name, err)
 		}
 		if *s = text; text == "" {
-			return wrong(variable, "the secret %s is empty", name)
+			return wrong(variable, "secret %s is empty", name)
 		}
 	}
 	return nil
 }
 
-func readSecret(ctx context.Context, name arn.ARN) (secret, error) {
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(name.Region))
+func readSecret(ctx context.Context, name arn.ARN, log *slog.Logger) (secret, error) {
+	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(name.Region), awsconfig.WithLogger(awsLogger(log)))
 	if err != nil {
 		return "", err
 	}

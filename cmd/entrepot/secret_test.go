@@ -29,34 +29,34 @@ import (
 
 const secretARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:mirror-AbCdEf"
 
-// secretsManager answers as AWS Secrets Manager does, which has one secret, and returns what the program is told of it.
-// Without a text it has none.
+// secretsManager starts a fake AWS Secrets Manager with one secret, or none if text is empty. It returns the environment
+// variables with which the program finds it.
 func secretsManager(t *testing.T, text string) []string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var asked struct{ SecretId string }
-		err := json.NewDecoder(r.Body).Decode(&asked)
+		var request struct{ SecretId string }
+		err := json.NewDecoder(r.Body).Decode(&request)
 		if err != nil || r.Header.Get("X-Amz-Target") != "secretsmanager.GetSecretValue" ||
 			!strings.Contains(r.Header.Get("Authorization"), "/eu-central-1/secretsmanager/aws4_request") {
-			http.Error(w, "not what was expected", http.StatusInternalServerError)
+			http.Error(w, "unexpected request", http.StatusInternalServerError)
 			return
 		}
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-		if asked.SecretId != secretARN || text == "" {
+		if request.SecretId != secretARN || text == "" {
 			w.WriteHeader(http.StatusBadRequest)
 			_, _ = fmt.Fprint(w, `{"__type":"ResourceNotFoundException","Message":"Secrets Manager can't find the specified secret."}`)
 			return
 		}
-		_ = json.NewEncoder(w).Encode(map[string]string{"ARN": asked.SecretId, "SecretString": text})
+		_ = json.NewEncoder(w).Encode(map[string]string{"ARN": request.SecretId, "SecretString": text})
 	}))
 	t.Cleanup(server.Close)
 	return []string{"AWS_ENDPOINT_URL_SECRETS_MANAGER=" + server.URL, "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null"}
 }
 
-// newPrivateWorld has an upstream with repositories that only its user may read, and a config.json that has the user.
-func newPrivateWorld(t *testing.T, repos ...string) (w *fillWorld, dockerConfig string) {
+// newPrivateCluster returns a cluster whose upstream has private repositories, and a config.json with credentials for it.
+func newPrivateCluster(t *testing.T, repos ...string) (w *cluster, dockerConfig string) {
 	t.Helper()
-	w = newFillWorld(t)
+	w = newCluster(t)
 	w.upstream = upstreamtest.Start(t, upstreamtest.Options{Auth: true, Username: "mirror", Password: "top secret", Private: repos})
 	for _, repo := range repos {
 		w.upstream.Image(repo, "1", 1000)
@@ -65,13 +65,14 @@ func newPrivateWorld(t *testing.T, repos ...string) (w *fillWorld, dockerConfig 
 	return w, fmt.Sprintf(`{"auths":{"other.example":{"auth":"eDp5"},%q:{"auth":%q}}}`, w.upstream.Host(), auth)
 }
 
-func TestCredentialsForUpstreamsAreFoundWhereverTheyAre(t *testing.T) {
-	w, text := newPrivateWorld(t, "team/a", "team/b", "team/c", "team/d", "team/e", "team/f")
+func TestUpstreamCredentialSources(t *testing.T) {
+	t.Parallel()
+	w, text := newPrivateCluster(t, "team/a", "team/b", "team/c", "team/d", "team/e", "team/f")
 	folder := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "config.json"), []byte(text), 0o600))
 	other := `{"auths":{"other.example":{"auth":"eDp5"}}}`
 	for name, test := range map[string]struct {
-		repo string // its own: what one process has stored another serves
+		repo string // one per case, since replicas serve what others have stored
 		env  []string
 		want int
 	}{
@@ -91,19 +92,21 @@ func TestCredentialsForUpstreamsAreFoundWhereverTheyAre(t *testing.T) {
 	}
 }
 
-func TestAFunctionReadsItsSecretsWhenItStarts(t *testing.T) {
-	w, text := newPrivateWorld(t, "team/private")
+func TestFunctionReadsSecretsAtStart(t *testing.T) {
+	t.Parallel()
+	w, text := newPrivateCluster(t, "team/private")
 	f := w.function(t, lambda.Options{Env: append(secretsManager(t, text), "ENTREPOT_DOCKER_CONFIG="+secretARN)})
-	resp, body := ask(t, f, http.MethodGet, "/v2/team/private/manifests/1")
+	resp, body := send(t, f, http.MethodGet, "/v2/team/private/manifests/1")
 	assert.Equal(t, http.StatusOK, resp.StatusCode, body)
 }
 
-func TestTheKeyOfACDNMayBeInSecretsManager(t *testing.T) {
+func TestCDNKeyFromSecretsManager(t *testing.T) {
+	t.Parallel()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	require.NoError(t, err)
-	w := newFillWorld(t)
+	w := newCluster(t)
 	blob := w.blob(1, 1000)
 	r := w.start(t, append(secretsManager(t, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))),
 		"ENTREPOT_CDN_URL=https://cdn.example.com", "ENTREPOT_CDN_KEY_ID=K1", "ENTREPOT_CDN_KEY="+secretARN)...)
@@ -113,19 +116,20 @@ func TestTheKeyOfACDNMayBeInSecretsManager(t *testing.T) {
 	assert.NotEmpty(t, u.Query().Get("Signature"))
 }
 
-func TestASecretThatCannotBeReadIsNamed(t *testing.T) {
+func TestUnreadableSecretIsNamed(t *testing.T) {
+	t.Parallel()
 	over := make(chan struct{})
 	hangs := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-over }))
 	t.Cleanup(hangs.Close)
 	t.Cleanup(func() { close(over) })
 	for name, test := range map[string]struct {
-		env  []string
-		code int
-		says string
+		env    []string
+		code   int
+		reason string
 	}{
-		"that is not there":      {secretsManager(t, ""), 2, "ResourceNotFoundException"},
-		"that is another":        {secretsManager(t, "top secret"), 2, "is not what Docker's config.json has"},
-		"that is long in coming": {[]string{"AWS_ENDPOINT_URL_SECRETS_MANAGER=" + hangs.URL}, 1, "deadline exceeded"},
+		"not found":         {secretsManager(t, ""), 2, "ResourceNotFoundException"},
+		"not a config.json": {secretsManager(t, "top secret"), 2, "is not a Docker config.json"},
+		"no response":       {[]string{"AWS_ENDPOINT_URL_SECRETS_MANAGER=" + hangs.URL}, 1, "deadline exceeded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -138,7 +142,7 @@ func TestASecretThatCannotBeReadIsNamed(t *testing.T) {
 			assert.Error(t, err)
 			assert.Equal(t, test.code, cmd.ProcessState.ExitCode())
 			assert.Contains(t, string(out), "ENTREPOT_DOCKER_CONFIG: ")
-			assert.Contains(t, string(out), test.says)
+			assert.Contains(t, string(out), test.reason)
 			assert.Equal(t, 1, strings.Count(string(out), "\n"), "%s", out)
 			assert.NotContains(t, string(out), "top secret")
 		})

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/entrepot-io/entrepot/backend"
+	"github.com/entrepot-io/entrepot/bounded"
 	"github.com/entrepot-io/entrepot/handlers"
 	"github.com/entrepot-io/entrepot/mirror"
 	"github.com/entrepot-io/entrepot/presign"
@@ -38,7 +39,7 @@ func serveCommand() *cobra.Command {
 	})
 }
 
-// serve runs until ctx ends, and then until the answers that are under way have ended.
+// serve runs the mirror until ctx ends and the responses under way are complete.
 func serve(ctx context.Context, cfg config, out, logs io.Writer) error {
 	limitMemory(cfg)
 	log := newLog(cfg, logs)
@@ -48,7 +49,7 @@ func serve(ctx context.Context, cfg config, out, logs io.Writer) error {
 	if cfg.AccessLog {
 		accessLog = newLog(cfg, lines)
 		if cfg.platform.freezes {
-			accessLog = log // a line that waits for others would be frozen with them
+			accessLog = log // a freeze would hold back buffered lines
 		}
 	}
 	registry := prometheus.NewRegistry()
@@ -56,14 +57,14 @@ func serve(ctx context.Context, cfg config, out, logs io.Writer) error {
 
 	var listener net.Listener
 	if !cfg.platform.function {
-		// First of all, so that who comes while the rest is made waits instead of being refused.
+		// Listen first, so that clients wait during the start instead of being refused.
 		var err error
 		if listener, err = listen(cfg.platform.portVariable, cfg.Listen); err != nil {
 			return err
 		}
 		defer listener.Close()
 	}
-	if err := cfg.readSecrets(ctx); err != nil {
+	if err := cfg.readSecrets(ctx, log); err != nil {
 		return err
 	}
 	store, core, err := build(ctx, cfg, log, registry)
@@ -71,12 +72,13 @@ func serve(ctx context.Context, cfg config, out, logs io.Writer) error {
 		return err
 	}
 	defer cfg.platform.finish(core.Close, log)
+	defer expireFills(store, log)()
 	cdn, err := cfg.openCDN()
 	if err != nil {
 		return err
 	}
 	urls := presign.New(store, presign.Config{
-		Expiry: cfg.PresignExpiry, MinLeft: cfg.PresignLeft, CDN: cdn, Metrics: registry,
+		Expiry: cfg.PresignExpiry, MinLeft: cfg.PresignMinLeft, CDN: cdn, Metrics: registry,
 	})
 	api := handlers.New(handlers.Config{
 		Mirror:         core,
@@ -85,19 +87,20 @@ func serve(ctx context.Context, cfg config, out, logs io.Writer) error {
 		StreamTo:       cfg.StreamTo,
 		Miss:           cfg.Miss,
 		Stopping:       ctx,
-		Revalidate:     cfg.Revalidate,
-		TrustedProxies: cfg.Trusted,
+		Revalidate:     cfg.ClientRevalidate,
+		TrustedProxies: cfg.TrustedProxies,
 		Log:            log,
 		AccessLog:      accessLog,
 		Metrics:        registry,
 	})
 	for _, name := range unknownVariables(os.Environ()) {
-		log.Warn("variable is no setting and has no effect", "variable", name)
+		log.Warn("unknown setting ignored", "variable", name)
 	}
 	if cfg.platform.function {
 		serveLambda(ctx, cfg, api, core, log)
 		return nil
 	}
+	core.FindAbilities()
 	servers := []*server{{listener: listener, http: newServer(api, log)}}
 	if cfg.AdminListen != "" {
 		admin, err := listen("ENTREPOT_ADMIN_LISTEN", cfg.AdminListen)
@@ -114,7 +117,7 @@ func serve(ctx context.Context, cfg config, out, logs io.Writer) error {
 	if urls != nil {
 		warnOfBucketHost(log, urls.Host(), cfg.Listen)
 	}
-	if cfg.LogFormat == "json" { // where machines read what is written
+	if cfg.LogFormat == "json" { // machines read the output
 		log.Info("listening", "version", programVersion(), "address", listener.Addr().String(), "store", cfg.Store.String())
 	} else {
 		printBanner(out, cfg, listener.Addr(), core.Upstreams, urls != nil)
@@ -122,25 +125,29 @@ func serve(ctx context.Context, cfg config, out, logs io.Writer) error {
 	return run(ctx, servers, cfg.DrainTimeout, log)
 }
 
-// build makes the store, the clients of the upstreams and the core between them.
+// build creates the store, the upstream clients and the mirror that uses them.
 func build(ctx context.Context, cfg config, log *slog.Logger, registry *prometheus.Registry) (backend.Store, *mirror.Mirror, error) {
 	counts := newTransportMetrics(registry)
-	store, err := cfg.openStore(ctx, counts.store)
+	store, err := cfg.openStore(ctx, counts.store, log)
 	if err != nil {
 		return nil, nil, err
 	}
-	transport := upstream.NewTransport(upstream.Timeouts{IdleBody: cfg.Stall, MinSpeed: int64(cfg.MinSpeed), Idle: cfg.platform.idleConnections()})
+	transport := upstream.NewTransport(upstream.Timeouts{IdleBody: cfg.UpstreamStall, MinSpeed: int64(cfg.UpstreamMinSpeed), Idle: cfg.platform.idleTimeout()})
 	keychain, err := cfg.keychain()
 	if err != nil {
 		return nil, nil, err
 	}
+	memory := bounded.NewBudget(mirror.Buffers(int64(cfg.ManifestCache)))
 	upstreams, err := cfg.Upstreams.open(upstream.Config{
 		Keychain:  keychain,
 		UserAgent: "entrepot/" + programVersion(),
-		Downloads: cfg.Downloads,
-		Budget:    cfg.Budget,
+		Downloads: cfg.UpstreamConnections,
+		Budget:    cfg.UpstreamBudget,
 		Reserve:   float64(cfg.QuotaReserve),
-	}, func(name string, c *upstream.Config) { c.Transport = counts.upstream(name, transport) })
+	}, func(name string, c *upstream.Config) {
+		c.Transport = counts.upstream(name, transport)
+		c.Memory = shareOf(memory, len(cfg.Upstreams))
+	})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -155,16 +162,18 @@ func build(ctx context.Context, cfg config, log *slog.Logger, registry *promethe
 		KeepDeleted: cfg.KeepDeleted,
 		NegativeTTL: cfg.NegativeTTL,
 		Manifests:   int64(cfg.ManifestCache),
+		Memory:      memory,
 		PresenceTTL: cfg.PresenceTTL,
 		RecordUse:   cfg.RecordUse,
 		SegmentSize: int64(cfg.SegmentSize),
 		FillMemory:  int64(cfg.FillMemory),
-		Connections: cfg.Connections,
+		Connections: cfg.FillConnections,
 		Log:         log,
 		Metrics:     registry,
 	}), nil
 }
 
+// server is an HTTP server on one of the program's ports.
 type server struct {
 	listener net.Listener
 	http     *http.Server
@@ -174,19 +183,23 @@ type server struct {
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: handler,
-		// No limit on the whole of an answer: a layer takes as long as the client's link needs.
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// ReadTimeout covers a whole request, including one that never reaches a handler because of an unknown Expect.
+		// There is no limit on the duration of a response: a layer takes as long as the client's link needs.
+		ReadTimeout:    10 * time.Second,
+		IdleTimeout:    2 * time.Minute,
+		MaxHeaderBytes: 64 << 10,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// The general handler reads request bodies.
+		DisableGeneralOptionsHandler: true,
 	}
 }
 
-// run serves until ctx ends or a server fails. Then no connection is taken any more, and those that have an answer
-// under way are waited for.
+// run serves until ctx ends or a server fails. It then accepts no more connections and waits up to drain for the responses
+// under way.
 func run(ctx context.Context, servers []*server, drain time.Duration, log *slog.Logger) error {
 	failed := make(chan error, len(servers))
 	for _, s := range servers {
-		s.http.ConnState = s.unsent.follow
+		s.http.ConnState = s.unsent.connState
 		go func() { failed <- s.http.Serve(s.listener) }()
 	}
 	var err error
@@ -200,12 +213,12 @@ func run(ctx context.Context, servers []*server, drain time.Duration, log *slog.
 	for _, s := range servers {
 		s.unsent.drain()
 		if drainErr := s.http.Shutdown(deadline); drainErr != nil {
-			err = errors.Join(err, fmt.Errorf("answers were still under way after %s, and are cut off: %w", drain, drainErr), s.http.Close())
+			err = errors.Join(err, fmt.Errorf("responses cut off after %s: %w", drain, drainErr), s.http.Close())
 		}
 	}
 	for _, s := range servers {
 		if lost := s.unsent.wait(deadline); lost > 0 {
-			log.Warn("clients have not taken all of their answers", "bytes", lost)
+			log.Warn("responses not fully received by clients", "bytes", lost)
 		}
 	}
 	return err

@@ -4,28 +4,23 @@ import (
 	"fmt"
 	"io"
 	"strings"
-
-	"github.com/spf13/cobra"
 )
 
-// configCommand prints the settings; README.md has the same table, and a test compares them.
-func configCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "config",
-		Short: "Print every setting, with its default, as a Markdown table",
-		Args:  noArgs,
-		Run:   func(cmd *cobra.Command, _ []string) { writeSettings(cmd.OutOrStdout()) },
-	}
-}
-
+// writeSettings writes all settings in Markdown: a heading and a table for each group.
 func writeSettings(w io.Writer) {
-	fmt.Fprintln(w, "| variable | flag | default | what it sets |")
-	fmt.Fprintln(w, "| --- | --- | --- | --- |")
+	group := ""
 	for _, s := range settings() {
+		if s.Group != group {
+			group = s.Group
+			fmt.Fprintf(w, "\n## %s\n\n", group)
+			fmt.Fprintln(w, "| variable | flag | default | what it sets |")
+			fmt.Fprintln(w, "| --- | --- | --- | --- |")
+		}
 		fmt.Fprintf(w, "| `%s` | `--%s` | %s | %s |\n", s.Variable, s.Flag, code(s.Default), strings.ReplaceAll(s.Doc, "|", `\|`))
 	}
 }
 
+// code formats a default as Markdown code. Spaces after commas let long lists wrap.
 func code(s string) string {
 	if s == "" {
 		return ""

@@ -3,17 +3,15 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	miniogo "github.com/minio/minio-go/v7"
 
 	"github.com/entrepot-io/entrepot/backend"
@@ -25,22 +23,33 @@ import (
 // storeURL is the value of ENTREPOT_STORE.
 type storeURL struct {
 	text           string
-	scheme         string // file, s3, minio or minio+http
+	scheme         string // schemeFile, schemeS3, schemeMinIO or schemeMinIOHTTP
 	path           string // file
 	host           string // minio
 	bucket, prefix string // s3 and minio
 }
 
+// Schemes of store URLs.
+const (
+	schemeFile      = "file"
+	schemeS3        = "s3"
+	schemeMinIO     = "minio"
+	schemeMinIOHTTP = "minio+http" // without TLS
+)
+
 func (s storeURL) String() string { return s.text }
 
-// UnmarshalText reads file:PATH, s3://BUCKET[/PREFIX] or minio[+http]://HOST[:PORT]/BUCKET[/PREFIX].
+// isFolder reports whether the store is a folder and not a bucket.
+func (s storeURL) isFolder() bool { return s.scheme == schemeFile }
+
+// UnmarshalText parses file:PATH, s3://BUCKET[/PREFIX] or minio[+http]://HOST[:PORT]/BUCKET[/PREFIX].
 func (s *storeURL) UnmarshalText(text []byte) error {
 	*s = storeURL{text: string(text)}
 	scheme, rest, _ := strings.Cut(s.text, ":")
 	s.scheme = scheme
 	rest, isURL := strings.CutPrefix(rest, "//")
 	switch scheme {
-	case "file":
+	case schemeFile:
 		if isURL {
 			rest = "//" + rest
 		}
@@ -48,9 +57,9 @@ func (s *storeURL) UnmarshalText(text []byte) error {
 			return errors.New("names no folder; write for example file:/var/lib/entrepot")
 		}
 		return nil
-	case "s3":
+	case schemeS3:
 		s.bucket, s.prefix, _ = strings.Cut(rest, "/")
-	case "minio", "minio+http":
+	case schemeMinIO, schemeMinIOHTTP:
 		s.host, rest, _ = strings.Cut(rest, "/")
 		s.bucket, s.prefix, _ = strings.Cut(rest, "/")
 		if _, err := url.Parse("https://" + s.host); err != nil || s.host == "" {
@@ -66,50 +75,35 @@ func (s *storeURL) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// openStore makes the store. It does no requests: a bucket that is out of reach now may be back when it is needed.
-func (c config) openStore(ctx context.Context, wrap func(http.RoundTripper) http.RoundTripper) (backend.Store, error) {
-	switch c.Store.scheme {
-	case "file":
+// openStore returns the configured store. It sends no requests to a bucket, which may be unreachable now and back when it
+// is needed.
+func (c config) openStore(ctx context.Context, wrap func(http.RoundTripper) http.RoundTripper, log *slog.Logger) (backend.Store, error) {
+	switch {
+	case c.Store.isFolder():
 		store, err := fs.Open(c.Store.path)
 		if err != nil {
-			return nil, wrong("ENTREPOT_STORE", "%q: cannot use the folder: %w; name one that can be written to", c.Store, err)
+			return nil, wrong("ENTREPOT_STORE", "%q: cannot use the folder: %w; name a writable folder", c.Store, err)
 		}
 		return store, nil
-	case "s3":
-		return c.openS3(ctx, wrap)
+	case c.Store.scheme == schemeS3:
+		return c.openS3(ctx, wrap, log)
 	default:
 		return c.openMinIO(wrap)
 	}
 }
 
-func (c config) openS3(ctx context.Context, wrap func(http.RoundTripper) http.RoundTripper) (backend.Store, error) {
-	client := awshttp.NewBuildableClient()
-	if idle := c.platform.idleConnections(); idle > 0 {
-		client = client.WithTransportOptions(func(t *http.Transport) { t.IdleConnTimeout = idle })
-	}
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithHTTPClient(client), awsconfig.WithCredentialsCacheOptions(func(o *aws.CredentialsCacheOptions) {
-		o.ExpiryWindow = 0 // with one, of some sources 5 minutes, the credentials seem to expire so much earlier
-	}))
+func (c config) openS3(ctx context.Context, wrap func(http.RoundTripper) http.RoundTripper, log *slog.Logger) (backend.Store, error) {
+	cfg, endpoint, err := c.awsConfig(ctx, log)
 	if err != nil {
-		return nil, wrong("ENTREPOT_STORE", "%q: the AWS configuration cannot be read: %w", c.Store, err)
+		return nil, wrong("ENTREPOT_STORE", "%q: %w", c.Store, err)
 	}
 	cfg.Credentials = s3Credentials(cfg.Credentials)
-	endpoint := os.Getenv("AWS_ENDPOINT_URL_S3")
-	if endpoint == "" && cfg.BaseEndpoint != nil {
-		endpoint = *cfg.BaseEndpoint
-	}
-	if cfg.Region == "" {
-		if endpoint == "" {
-			return nil, wrong("ENTREPOT_STORE", "%q: no region is known for the bucket; set AWS_REGION, for example to eu-central-1", c.Store)
-		}
-		cfg.Region = "us-east-1" // what stores other than AWS take
-	}
 	store, err := s3.Open(ctx, s3.Config{
 		AWS: cfg, Bucket: c.Store.bucket, Prefix: c.Store.prefix,
-		// A store of one's own rarely has a name for each bucket in its DNS.
+		// Stores other than AWS rarely have a DNS name for each bucket.
 		PathStyle:       c.StoreStyle == "path" || c.StoreStyle == "auto" && endpoint != "",
-		CredentialsLeft: c.PresignLeft,
-		PublicEndpoint:  c.StorePublic.String(),
+		CredentialsLeft: c.PresignMinLeft,
+		PublicEndpoint:  c.StorePublicEndpoint.String(),
 		Transport:       wrap,
 	})
 	if err != nil {
@@ -120,12 +114,16 @@ func (c config) openS3(ctx context.Context, wrap func(http.RoundTripper) http.Ro
 
 func (c config) openMinIO(wrap func(http.RoundTripper) http.RoundTripper) (backend.Store, error) {
 	endpoint := url.URL{Scheme: "https", Host: c.Store.host}
-	if c.Store.scheme == "minio+http" {
+	if c.Store.scheme == schemeMinIOHTTP {
 		endpoint.Scheme = "http"
 	}
 	source, err := minioCredentials(endpoint.String())
 	if err != nil {
 		return nil, wrong("ENTREPOT_STORE", "%q: %w", c.Store, err)
+	}
+	authorities, err := caBundle()
+	if err != nil {
+		return nil, err
 	}
 	store, err := minio.Open(minio.Config{
 		Endpoint: c.Store.host, Insecure: endpoint.Scheme == "http",
@@ -133,9 +131,10 @@ func (c config) openMinIO(wrap func(http.RoundTripper) http.RoundTripper) (backe
 		Region:          cmp.Or(os.Getenv("AWS_REGION"), "us-east-1"),
 		Lookup:          c.StoreStyle.lookup(),
 		Credentials:     source,
-		CredentialsLeft: c.PresignLeft,
-		PublicEndpoint:  c.StorePublic.String(),
-		Idle:            c.platform.idleConnections(),
+		CredentialsLeft: c.PresignMinLeft,
+		PublicEndpoint:  c.StorePublicEndpoint.String(),
+		Idle:            c.platform.idleTimeout(),
+		RootCAs:         authorities,
 		Transport:       wrap,
 	})
 	if err != nil {
@@ -144,7 +143,29 @@ func (c config) openMinIO(wrap func(http.RoundTripper) http.RoundTripper) (backe
 	return store, nil
 }
 
-// bucketStyle says where the bucket's name goes: path, host or auto.
+// caBundle returns the system's certificate authorities plus those in AWS_CA_BUNDLE, or nil if that is not set. The AWS
+// library reads the variable itself.
+func caBundle() (*x509.CertPool, error) {
+	const variable = "AWS_CA_BUNDLE"
+	path := os.Getenv(variable)
+	if path == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, wrong(variable, "%w; name a file of certificates in PEM", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, wrong(variable, "no certificates in %q; name a file of certificates in PEM", path)
+	}
+	return pool, nil
+}
+
+// bucketStyle is the position of the bucket's name in URLs: path, host or auto.
 type bucketStyle string
 
 func (b *bucketStyle) UnmarshalText(text []byte) error {
@@ -164,16 +185,4 @@ func (b bucketStyle) lookup() miniogo.BucketLookupType {
 		return miniogo.BucketLookupDNS
 	}
 	return miniogo.BucketLookupAuto
-}
-
-// listen opens a port, in the words of the setting that names it.
-func listen(variable, address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
-	if err != nil && variable == "PORT" {
-		return nil, wrong(variable, "%w; name a port that is free, or an address in ENTREPOT_LISTEN", err)
-	}
-	if err != nil {
-		return nil, wrong(variable, "%q: %w; name an address of this machine and a port that is free, such as :5000", address, err)
-	}
-	return l, nil
 }

@@ -11,32 +11,34 @@ import (
 
 const bucket = "entrepot"
 
-func TestAStoreThatCannotBeUsedAtTheStartIsUsedFromWhenItCan(t *testing.T) {
+func TestStoreUnusableAtStartIsUsedOnceRepaired(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
-		store func(*testenv.S3) []string
-		spoil func(*testing.T, *testenv.S3)
-		mend  func(*testing.T, *testenv.S3)
-		why   string // a part of what /readyz says
+		store      func(*testenv.S3) []string
+		breakStore func(*testing.T, *testenv.S3)
+		repair     func(*testing.T, *testenv.S3)
+		reason     string // in /readyz
 	}{
-		"minio: nothing answers":         {minioStore, stopServer, startServer, "connection refused"},
-		"s3: nothing answers":            {s3Store, stopServer, startServer, "connection refused"},
-		"minio: there is no such bucket": {minioStore, noBucket, makeBucket, "no such bucket"},
-		"s3: there is no such bucket":    {s3Store, noBucket, makeBucket, "no such bucket"},
+		"minio: server down":    {minioStore, stopServer, startServer, "connection refused"},
+		"s3: server down":       {s3Store, stopServer, startServer, "connection refused"},
+		"minio: bucket missing": {minioStore, noBucket, makeBucket, "no such bucket"},
+		"s3: bucket missing":    {s3Store, noBucket, makeBucket, "no such bucket"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			upstream := testenv.StartRegistry(t, "127.0.0.2")
 			path, digest := pushBlob(t, upstream, "app", 1<<20)
 			server := testenv.StartMinIO(t)
-			test.spoil(t, server)
+			test.breakStore(t, server)
 			p := start(t, append(test.store(server), "ENTREPOT_UPSTREAMS=corp="+upstream.URL())...)
 			p.WaitUntil(t, "answers", func() error { return answers(p.url("/v2/"), http.StatusOK) })
 
 			status, said, _ := p.get(t, "/readyz")
-			if status != http.StatusServiceUnavailable || !strings.Contains(string(said), test.why) {
-				t.Errorf("/readyz is %d %q, want 503 and the reason, %q", status, said, test.why)
+			if status != http.StatusServiceUnavailable || !strings.Contains(string(said), test.reason) {
+				t.Errorf("/readyz is %d %q, want 503 and the reason, %q", status, said, test.reason)
 			}
 			t.Logf("%s", said)
-			// To start the program anew would mend nothing.
+			// A restart of the program would not help.
 			if status, said, _ := p.get(t, "/healthz"); status != http.StatusOK {
 				t.Errorf("/healthz is %d %q, want 200", status, said)
 			}
@@ -45,7 +47,7 @@ func TestAStoreThatCannotBeUsedAtTheStartIsUsedFromWhenItCan(t *testing.T) {
 				t.Errorf("GET of a blob has %d bytes that are not the blob", len(content))
 			}
 
-			test.mend(t, server)
+			test.repair(t, server)
 			p.WaitUntil(t, "is ready", func() error { return answers(p.url("/readyz"), http.StatusOK) })
 			p.getBlob(t, path, digest)
 		})

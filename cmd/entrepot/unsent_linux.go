@@ -11,23 +11,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unsentPause is how long a client may take nothing of what is waited for: it may be gone without a word.
-const unsentPause = 10 * time.Second
+// unsentStall is how long a client may receive nothing before wait gives up on it: it may be gone without notice.
+const unsentStall = 10 * time.Second
 
-// unsent is what the kernel has yet to send of answers that have ended: up to some megabytes for a client that reads
-// slowly. A kernel sends it when the process has gone, but not when the network of the container has gone with it. So a
-// draining server's connections are held on to, each by a descriptor more, until their clients have all of it.
+// unsentPoll is the interval at which wait checks the unsent bytes.
+const unsentPoll = 50 * time.Millisecond
+
+// unsent tracks the bytes of finished responses that the kernel has not sent yet: up to some megabytes for a client that
+// reads slowly. The kernel sends them after the process has exited, unless the container's network is removed with it. So a
+// draining server keeps a second descriptor of each connection until its client has received everything.
 type unsent struct {
 	mu       sync.Mutex
 	draining bool
-	open     map[net.Conn]int // by descriptors of their own, or -1
-	closed   []int            // those of connections that the server has closed, and that have something left
+	open     map[net.Conn]int // open connections and their second descriptors, or -1
+	closed   []int            // second descriptors of closed connections with unsent bytes
 }
 
-// follow is the ConnState of a server.
-func (u *unsent) follow(c net.Conn, state http.ConnState) {
+// connState is the ConnState callback of the server.
+func (u *unsent) connState(c net.Conn, state http.ConnState) {
 	if state == http.StateActive || state == http.StateIdle {
-		return // without the lock, since each request comes here
+		return // without the lock, since every request gets here
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -38,42 +41,42 @@ func (u *unsent) follow(c net.Conn, state http.ConnState) {
 		}
 		u.open[c] = -1
 		if u.draining {
-			u.open[c] = hold(c)
+			u.open[c] = duplicate(c)
 		}
 	case http.StateClosed, http.StateHijacked:
 		u.close(c)
 	}
 }
 
-// close lets the client know that no more comes.
+// close ends the sending side of a connection that the server has closed. The caller holds the lock.
 func (u *unsent) close(c net.Conn) {
 	fd, ok := u.open[c]
 	delete(u.open, c)
 	switch {
 	case !ok || fd < 0:
-	case left(fd) == 0:
+	case unacknowledged(fd) == 0:
 		unix.Close(fd)
 	default:
-		_ = unix.Shutdown(fd, unix.SHUT_WR) // or the client is gone
+		_ = unix.Shutdown(fd, unix.SHUT_WR) // fails only if the client is gone
 		u.closed = append(u.closed, fd)
 	}
 }
 
-// drain is called before the server shuts down.
+// drain duplicates the descriptors of all connections. Call it before the server shuts down.
 func (u *unsent) drain() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.draining = true
 	for c := range u.open {
-		u.open[c] = hold(c)
+		u.open[c] = duplicate(c)
 	}
 }
 
-// wait is called when the server has shut down. It returns how many bytes clients have not taken when ctx ended, or
-// when they had taken nothing for a while.
+// wait waits until clients have received all bytes, ctx ends, or clients stall for unsentStall. It returns the number of
+// bytes not received. Call it after the server has shut down.
 func (u *unsent) wait(ctx context.Context) (lost int) {
 	u.mu.Lock()
-	for c := range u.open { // whose end is not told yet
+	for c := range u.open { // the server has not reported their end yet
 		u.close(c)
 	}
 	fds := u.closed
@@ -83,7 +86,7 @@ func (u *unsent) wait(ctx context.Context) (lost int) {
 	for i, fd := range fds {
 		all.Go(func() {
 			defer unix.Close(fd)
-			remains[i] = untilSent(ctx, fd)
+			remains[i] = waitSent(ctx, fd)
 		})
 	}
 	all.Wait()
@@ -93,25 +96,26 @@ func (u *unsent) wait(ctx context.Context) (lost int) {
 	return lost
 }
 
-func untilSent(ctx context.Context, fd int) (remains int) {
-	tick := time.NewTicker(50 * time.Millisecond)
+// waitSent is wait for one connection.
+func waitSent(ctx context.Context, fd int) (remains int) {
+	tick := time.NewTicker(unsentPoll)
 	defer tick.Stop()
-	last, since := left(fd), time.Now()
-	for last > 0 && time.Since(since) < unsentPause {
+	last, since := unacknowledged(fd), time.Now()
+	for last > 0 && time.Since(since) < unsentStall {
 		select {
 		case <-ctx.Done():
 			return last
 		case <-tick.C:
 		}
-		if now := left(fd); now != last {
+		if now := unacknowledged(fd); now != last {
 			last, since = now, time.Now()
 		}
 	}
 	return last
 }
 
-// hold returns another descriptor of a connection, or -1.
-func hold(c net.Conn) int {
+// duplicate returns a second descriptor of a connection, or -1 if that is impossible.
+func duplicate(c net.Conn) int {
 	conn, ok := c.(syscall.Conn)
 	if !ok {
 		return -1
@@ -120,19 +124,19 @@ func hold(c net.Conn) int {
 	if err != nil {
 		return -1
 	}
-	held := -1
+	duplicated := -1
 	if err := raw.Control(func(fd uintptr) {
 		if n, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0); err == nil {
-			held = n
+			duplicated = n
 		}
 	}); err != nil {
 		return -1 // closed
 	}
-	return held
+	return duplicated
 }
 
-// left is how many bytes the other side has not acknowledged. Of a connection that is broken nothing is left to do.
-func left(fd int) int {
+// unacknowledged returns the number of sent bytes that the peer has not acknowledged. It is 0 for a broken connection.
+func unacknowledged(fd int) int {
 	const closed = 7 // TCP_CLOSE
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil || info.State == closed {

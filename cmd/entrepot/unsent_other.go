@@ -8,9 +8,9 @@ import (
 	"net/http"
 )
 
-// unsent is of use in containers, which are Linux.
+// unsent does nothing: it matters only in containers, which run Linux.
 type unsent struct{}
 
-func (*unsent) follow(net.Conn, http.ConnState) {}
-func (*unsent) drain()                          {}
-func (*unsent) wait(context.Context) (lost int) { return 0 }
+func (*unsent) connState(net.Conn, http.ConnState) {}
+func (*unsent) drain()                             {}
+func (*unsent) wait(context.Context) (lost int)    { return 0 }

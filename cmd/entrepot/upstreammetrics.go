@@ -6,29 +6,29 @@ import (
 	"github.com/entrepot-io/entrepot/upstream"
 )
 
-// upstreamMetrics say how upstreams do at the time of asking.
+// upstreamMetrics collects the current state of the upstreams.
 type upstreamMetrics []*upstream.Registry
 
 var (
 	endpointState = prometheus.NewDesc("entrepot_upstream_endpoint_state",
-		"1 for the state that an endpoint is in: well; late: it takes too long, others are asked first; open: it is left alone.",
+		"1 for the endpoint's current state, 0 for the others.",
 		[]string{"upstream", "endpoint", "state"}, nil)
 	rateLimit = prometheus.NewDesc("entrepot_upstream_ratelimit_limit",
-		"Pulls that an endpoint allows in a window, where it said so within the last one.",
+		"Pulls that an endpoint allows in a window, if it reported that within the last window.",
 		[]string{"upstream", "endpoint", "source"}, nil)
 	rateRemaining = prometheus.NewDesc("entrepot_upstream_ratelimit_remaining",
-		"Pulls that are left of the limit.",
+		"Pulls left of the limit.",
 		[]string{"upstream", "endpoint", "source"}, nil)
 )
 
-// Describe names all metrics, so that a second collector of them is refused.
+// Describe implements prometheus.Collector.
 func (upstreamMetrics) Describe(to chan<- *prometheus.Desc) {
 	to <- endpointState
 	to <- rateLimit
 	to <- rateRemaining
 }
 
-// Collect asks no upstream.
+// Collect implements prometheus.Collector. It sends no requests.
 func (m upstreamMetrics) Collect(to chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
@@ -37,7 +37,7 @@ func (m upstreamMetrics) Collect(to chan<- prometheus.Metric) {
 		seen := map[string]bool{}
 		for _, e := range u.Status() {
 			if seen[e.URL] {
-				continue // configured twice: two metrics of the same labels would cost all of the page
+				continue // configured twice: duplicate metrics would make the whole page fail
 			}
 			seen[e.URL] = true
 			for _, state := range upstream.States() {

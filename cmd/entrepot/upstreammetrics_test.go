@@ -15,7 +15,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream"
 )
 
-func TestTheOperatorSeesHowUpstreamsDo(t *testing.T) {
+func TestUpstreamMetricsAndStatus(t *testing.T) {
 	busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("RateLimit-Limit", "100;w=21600")
 		w.Header().Set("RateLimit-Remaining", "7;w=21600")
@@ -25,7 +25,7 @@ func TestTheOperatorSeesHowUpstreamsDo(t *testing.T) {
 	defer busy.Close()
 	base, err := url.Parse(busy.URL)
 	require.NoError(t, err)
-	// An endpoint that is configured twice must not cost the page.
+	// An endpoint that is configured twice must not make the page fail.
 	u, err := upstream.New(upstream.Config{Name: "docker.io", Endpoints: []*url.URL{base, base}, Transport: http.DefaultTransport})
 	require.NoError(t, err)
 	repo, err := upstream.ParseRepository("docker.io", "app")
@@ -44,9 +44,9 @@ func TestTheOperatorSeesHowUpstreamsDo(t *testing.T) {
 	require.Equal(t, http.StatusOK, page.Code, page.Body.String())
 	labels := `{endpoint="` + busy.URL + `",`
 	for _, line := range []string{
-		`entrepot_upstream_endpoint_state` + labels + `state="open",upstream="docker.io"} 1`,
-		`entrepot_upstream_endpoint_state` + labels + `state="late",upstream="docker.io"} 0`,
-		`entrepot_upstream_endpoint_state` + labels + `state="well",upstream="docker.io"} 0`,
+		`entrepot_upstream_endpoint_state` + labels + `state="unavailable",upstream="docker.io"} 1`,
+		`entrepot_upstream_endpoint_state` + labels + `state="slow",upstream="docker.io"} 0`,
+		`entrepot_upstream_endpoint_state` + labels + `state="healthy",upstream="docker.io"} 0`,
 		`entrepot_upstream_ratelimit_limit` + labels + `source="192.0.2.1",upstream="docker.io"} 100`,
 		`entrepot_upstream_ratelimit_remaining` + labels + `source="192.0.2.1",upstream="docker.io"} 7`,
 	} {
@@ -59,7 +59,7 @@ func TestTheOperatorSeesHowUpstreamsDo(t *testing.T) {
 	require.NoError(t, json.Unmarshal(data, &status))
 	require.Len(t, status["docker.io"], 2)
 	first := status["docker.io"][0]
-	assert.Equal(t, "open", first.State)
+	assert.Equal(t, "unavailable", first.State)
 	assert.Contains(t, first.Reason, "503")
 	assert.NotZero(t, first.Until)
 	assert.EqualValues(t, 7, first.Quota.Remaining)

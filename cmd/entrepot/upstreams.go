@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/entrepot-io/entrepot/upstream"
@@ -15,13 +16,13 @@ type upstreamList []upstreamSetting
 
 type upstreamSetting struct {
 	name      string
-	endpoints []*url.URL // none: the upstream's own
+	endpoints []*url.URL // empty means https://NAME
 }
 
-// registryName is what can stand in an image's name in the registry's place: a host, perhaps with a port.
+// registryName matches a registry in an image's name: a host, optionally with a port.
 var registryName = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]*[a-z0-9])?(:[0-9]{1,5})?$`)
 
-// UnmarshalText reads NAME[=ENDPOINT[|ENDPOINT...]],...
+// UnmarshalText parses NAME[=ENDPOINT[|ENDPOINT...]],...
 func (l *upstreamList) UnmarshalText(text []byte) error {
 	seen := map[string]bool{}
 	*l = nil
@@ -32,15 +33,18 @@ func (l *upstreamList) UnmarshalText(text []byte) error {
 		name, list, hasList := strings.Cut(entry, "=")
 		u := upstreamSetting{name: upstream.CanonicalRegistry(strings.TrimSpace(name))}
 		if !registryName.MatchString(u.name) {
-			return fmt.Errorf("%q is not a registry's name; write for example ghcr.io or corp=http://10.0.0.5:5000", name)
+			return fmt.Errorf("%q is not a registry name; write for example ghcr.io or corp=http://10.0.0.5:5000", name)
 		}
 		if seen[u.name] {
-			return fmt.Errorf("two upstreams are named %s; give one of them another name, or both endpoints to one: %s=URL|URL", u.name, u.name)
+			return fmt.Errorf("two upstreams are named %s; rename one, or combine their endpoints: %s=URL|URL", u.name, u.name)
 		}
 		seen[u.name] = true
 		if hasList {
 			for endpoint := range strings.SplitSeq(list, "|") {
 				parsed, err := parseEndpoint(strings.TrimSpace(endpoint))
+				if err == nil {
+					err = checkAPIPath(parsed)
+				}
 				if err != nil {
 					return fmt.Errorf("upstream %s: %w", u.name, err)
 				}
@@ -55,7 +59,23 @@ func (l *upstreamList) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// open makes the clients of all upstreams; base has what they share.
+// checkAPIPath rejects an endpoint whose path contains /v2/: entrepot adds it, and the part after it belongs to a
+// repository's name.
+func checkAPIPath(u *url.URL) error {
+	segments := strings.Split(strings.Trim(u.Path, "/"), "/")
+	at := slices.Index(segments, "v2")
+	if at < 0 {
+		return nil
+	}
+	right := *u
+	right.Path, right.RawPath = strings.TrimSuffix("/"+strings.Join(segments[:at], "/"), "/"), ""
+	if below := strings.Join(segments[at+1:], "/"); below != "" {
+		return fmt.Errorf("%q has a path after /v2; write %s, and pull %s/NAME", u, &right, below)
+	}
+	return fmt.Errorf("%q ends in /v2, which entrepot adds itself; write %s", u, &right)
+}
+
+// open returns the clients of all upstreams. base has their common configuration; observe may change each.
 func (l upstreamList) open(base upstream.Config, observe func(name string, c *upstream.Config)) ([]*upstream.Registry, error) {
 	var all []*upstream.Registry
 	for _, u := range l {

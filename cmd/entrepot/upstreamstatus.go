@@ -7,7 +7,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream"
 )
 
-// upstreamStatus is the upstreams' part of the status page: by name, how the endpoints do at the time of asking.
+// upstreamStatus is the upstreams' part of the status page: the current state of each endpoint, by upstream.
 type upstreamStatus []*upstream.Registry
 
 type endpointStatus struct {
@@ -26,7 +26,7 @@ type quotaStatus struct {
 	At        time.Time `json:"at"`
 }
 
-// MarshalJSON asks no upstream.
+// MarshalJSON implements json.Marshaler. It sends no requests.
 func (s upstreamStatus) MarshalJSON() ([]byte, error) {
 	all := map[string][]endpointStatus{}
 	for _, u := range s {

@@ -2,35 +2,36 @@ package awslambda
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// front is what an HTTP request came through.
-type front interface {
-	// request is the HTTP request that the event is about.
-	request() (httpRequest, error)
-	// response is what the service makes an HTTP response of.
+// httpEvent is an event that one of the supported AWS services made from an HTTP request.
+type httpEvent interface {
+	// request returns the HTTP request in the event.
+	request() httpRequest
+	// response returns the function's result, from which the service makes the HTTP response.
 	response(httpResponse) any
-	// limit is how large a response may be in bytes, as JSON.
+	// limit returns the maximum size of the result in bytes, as JSON.
 	limit() int
 }
 
 const (
-	// maxResponse is Lambda's own limit, and below that of API Gateway.
+	// maxResponse is Lambda's limit for a result in bytes. API Gateway's is larger.
 	maxResponse = 6 << 20
-	// maxALBResponse is that of a load balancer.
+	// maxALBResponse is a load balancer's limit for a result in bytes.
 	maxALBResponse = 1 << 20
-	// besidesBody is what a response needs in bytes besides its body; the URL of a redirect may have 3 KB.
-	besidesBody = 16 << 10
+	// overhead is the space in bytes reserved for everything except the body. A redirect's URL takes up to 3 KB.
+	overhead = 16 << 10
 )
 
-// maxBody is how large a body may be in bytes, so that the response is within its limit however it is encoded.
-func maxBody(f front) int64 { return int64(f.limit()-besidesBody) / 4 * 3 }
+// maxBody returns the maximum size of a body in bytes. Its result stays within the limit in either encoding.
+func maxBody(e httpEvent) int64 { return int64(e.limit()-overhead) / 4 * 3 }
 
-// shape is what the events differ by.
+// shape holds the fields that tell the kinds of events apart.
 type shape struct {
 	Version        string `json:"version"`
 	RawPath        string `json:"rawPath"`
@@ -44,48 +45,48 @@ type shape struct {
 	} `json:"requestContext"`
 }
 
-// isScheduled tells whether it is an event of EventBridge, by a rule or a schedule.
+// isScheduled reports whether the event comes from an EventBridge rule or schedule.
 func (s shape) isScheduled() bool { return s.Source == "aws.events" || s.Source == "aws.scheduler" }
 
-// parse finds out what kind of event it is. streaming: Function URLs have invoke mode RESPONSE_STREAM.
-func parse(payload []byte, streaming bool) (front, shape, error) {
+// parse decodes an event. It returns a nil httpEvent for a scheduled event. streaming says that Function URLs have invoke
+// mode RESPONSE_STREAM.
+func parse(payload []byte, streaming bool) (httpEvent, shape, error) {
 	var s shape
 	if err := json.Unmarshal(payload, &s); err != nil {
-		return nil, s, fmt.Errorf("the event is none of HTTP: %w", err)
+		return nil, s, fmt.Errorf("not an HTTP event: %w", err)
 	}
-	var f front
+	var e httpEvent
 	switch {
 	case s.RequestContext.ELB != nil:
-		f = new(loadBalancer)
+		e = new(loadBalancer)
 	case s.RequestContext.HTTP != nil && strings.Contains(s.RequestContext.DomainName, ".lambda-url."):
-		f = &functionURL{streaming: streaming}
+		e = &functionURL{streaming: streaming}
 	case s.RequestContext.HTTP != nil:
-		f = new(httpAPI)
+		e = new(httpAPI)
 	case s.HTTPMethod != "":
-		f = new(restAPI)
+		e = new(restAPI)
 	case s.isScheduled():
 		return nil, s, nil
 	default:
-		return nil, s, fmt.Errorf("the event is none of HTTP: it has neither requestContext.http, requestContext.elb nor httpMethod, as those of Function URLs, API Gateway and load balancers have")
+		return nil, s, errors.New("not an HTTP event: no requestContext.http (Function URL or HTTP API), requestContext.elb (load balancer) or httpMethod (REST API)")
 	}
-	if err := json.Unmarshal(payload, f); err != nil {
-		return nil, s, fmt.Errorf("the event cannot be read: %w", err)
+	if err := json.Unmarshal(payload, e); err != nil {
+		return nil, s, fmt.Errorf("decode event: %w", err)
 	}
-	return f, s, nil
+	return e, s, nil
 }
 
-// functionURL is a request to a Function URL. Its path is as the client wrote it.
+// functionURL is a request to a Function URL. The path is as the client sent it.
 type functionURL struct {
 	events.LambdaFunctionURLRequest
 	streaming bool
 }
 
-func (e *functionURL) request() (httpRequest, error) {
-	body, err := decoded(e.Body, e.IsBase64Encoded)
+func (e *functionURL) request() httpRequest {
 	return httpRequest{
 		method: e.RequestContext.HTTP.Method, path: e.RawPath, query: e.RawQueryString,
-		header: single(e.Headers, e.Cookies), body: body, peer: e.RequestContext.HTTP.SourceIP,
-	}, err
+		header: single(e.Headers, e.Cookies), peer: e.RequestContext.HTTP.SourceIP,
+	}
 }
 
 func (e *functionURL) response(r httpResponse) any {
@@ -100,16 +101,15 @@ func (e *functionURL) response(r httpResponse) any {
 
 func (*functionURL) limit() int { return maxResponse }
 
-// httpAPI is a request to an HTTP API, in payload format 2.0. Its path is unescaped already, and begins with the stage
-// where that is not the default one.
+// httpAPI is a request to an HTTP API in payload format 2.0. The path is unescaped, and starts with the stage unless that
+// is the default stage.
 type httpAPI struct{ events.APIGatewayV2HTTPRequest }
 
-func (e *httpAPI) request() (httpRequest, error) {
-	body, err := decoded(e.Body, e.IsBase64Encoded)
+func (e *httpAPI) request() httpRequest {
 	return httpRequest{
 		method: e.RequestContext.HTTP.Method, path: withoutStage(e.RawPath, e.RequestContext.Stage), unescaped: true, query: e.RawQueryString,
-		header: single(e.Headers, e.Cookies), body: body, peer: e.RequestContext.HTTP.SourceIP,
-	}, err
+		header: single(e.Headers, e.Cookies), peer: e.RequestContext.HTTP.SourceIP,
+	}
 }
 
 func (e *httpAPI) response(r httpResponse) any {
@@ -128,20 +128,19 @@ func withoutStage(path, stage string) string {
 	return path
 }
 
-// restAPI is a request to a REST API, or to an HTTP API in payload format 1.0. The query is unescaped.
+// restAPI is a request to a REST API, or to an HTTP API in payload format 1.0. The query is unescaped, the path is not.
 type restAPI struct{ events.APIGatewayProxyRequest }
 
-func (e *restAPI) request() (httpRequest, error) {
-	body, err := decoded(e.Body, e.IsBase64Encoded)
+func (e *restAPI) request() httpRequest {
 	path := e.Path
-	if path == e.RequestContext.Path { // of a REST API that has the stage in it, and path not
+	if path == e.RequestContext.Path { // not a REST API, which has the stage in RequestContext.Path only
 		path = withoutStage(path, e.RequestContext.Stage)
 	}
 	return httpRequest{
 		method: e.HTTPMethod, path: path,
 		query:  pairs(e.QueryStringParameters, e.MultiValueQueryStringParameters).Encode(),
-		header: multi(e.Headers, e.MultiValueHeaders), body: body, peer: e.RequestContext.Identity.SourceIP,
-	}, err
+		header: multi(e.Headers, e.MultiValueHeaders), peer: e.RequestContext.Identity.SourceIP,
+	}
 }
 
 func (e *restAPI) response(r httpResponse) any {

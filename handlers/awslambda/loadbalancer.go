@@ -10,27 +10,26 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// loadBalancer is a request to an Application Load Balancer. Its path and its query are as the client wrote them.
-// Whether there is one value for each header or several is a setting of the target group, which holds for the response too.
+// loadBalancer is a request to an Application Load Balancer. The path and the query are as the client sent them. A setting
+// of the target group decides whether headers have one value or several, in requests and responses alike.
 type loadBalancer struct{ events.ALBTargetGroupRequest }
 
-func (e *loadBalancer) request() (httpRequest, error) {
-	body, err := decoded(e.Body, e.IsBase64Encoded)
+func (e *loadBalancer) request() httpRequest {
 	var query []string
 	for name, values := range pairs(e.QueryStringParameters, e.MultiValueQueryStringParameters) {
 		for _, value := range values {
 			query = append(query, name+"="+value)
 		}
 	}
-	slices.Sort(query) // the order of a map differs each time
+	slices.Sort(query) // map order is random
 	header := multi(e.Headers, e.MultiValueHeaders)
 	return httpRequest{
-		method: e.HTTPMethod, path: e.Path, query: strings.Join(query, "&"), header: header, body: body, peer: peer(header),
-	}, err
+		method: e.HTTPMethod, path: e.Path, query: strings.Join(query, "&"), header: header, peer: peer(header),
+	}
 }
 
-// peer is the address that a load balancer was asked from: the last of X-Forwarded-For, which it has added. Its own
-// health checks have none.
+// peer returns the client's address: the last one in X-Forwarded-For, which the load balancer added. It is empty for the
+// load balancer's health checks.
 func peer(header http.Header) string {
 	list := header.Values("X-Forwarded-For")
 	if len(list) == 0 {
@@ -38,7 +37,7 @@ func peer(header http.Header) string {
 	}
 	last := list[len(list)-1]
 	last = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
-	if host, _, err := net.SplitHostPort(last); err == nil { // where it is set to tell ports
+	if host, _, err := net.SplitHostPort(last); err == nil { // the load balancer is configured to add ports
 		return host
 	}
 	return strings.Trim(last, "[]")

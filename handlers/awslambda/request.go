@@ -1,9 +1,7 @@
 package awslambda
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,36 +11,35 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 )
 
-// httpRequest is what events say of a request.
+// httpRequest is the HTTP request in an event, without its body, which the pull API never reads.
 type httpRequest struct {
 	method    string
-	path      string // as the client wrote it, but for unescaped
-	unescaped bool   // the path was unescaped on its way
-	query     string // as the client wrote it
+	path      string // as the client sent it, unless unescaped is set
+	unescaped bool   // the service has unescaped the path
+	query     string // as the client sent it
 	header    http.Header
-	body      []byte
-	peer      string // address that the front was asked from; empty: not told
+	peer      string // the client's address; empty if unknown
 }
 
-// build makes it a request to a handler.
+// build converts r to a request for a handler.
 func (r httpRequest) build(ctx context.Context) (*http.Request, error) {
 	u := &url.URL{Scheme: "https", Host: r.header.Get("Host"), Path: r.path, RawQuery: r.query}
 	if !r.unescaped {
 		path, err := url.PathUnescape(r.path)
 		if err != nil {
-			return nil, fmt.Errorf("the path cannot be read: %w", err)
+			return nil, fmt.Errorf("parse path: %w", err)
 		}
 		u.Path, u.RawPath = path, r.path
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, "/", bytes.NewReader(r.body))
+	req, err := http.NewRequestWithContext(ctx, r.method, "/", http.NoBody)
 	if err != nil {
 		return nil, err
 	}
 	req.URL, req.Host, req.Header = u, u.Host, r.header
 	req.RequestURI = u.RequestURI()
-	req.Header.Del("Host") // as a server does
+	req.Header.Del("Host") // as http.Server does
 	if r.peer != "" {
-		req.RemoteAddr = net.JoinHostPort(r.peer, "0") // nobody tells the port
+		req.RemoteAddr = net.JoinHostPort(r.peer, "0") // the port is unknown
 	}
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		req.Header.Set("X-Amzn-Requestid", lc.AwsRequestID)
@@ -50,7 +47,7 @@ func (r httpRequest) build(ctx context.Context) (*http.Request, error) {
 	return req, nil
 }
 
-// single is the headers of an event that has one value for each, of which several were joined.
+// single returns the headers of an event that has one value for each name, perhaps several joined by commas.
 func single(headers map[string]string, cookies []string) http.Header {
 	h := http.Header{}
 	for name, value := range headers {
@@ -62,7 +59,7 @@ func single(headers map[string]string, cookies []string) http.Header {
 	return h
 }
 
-// multi is the headers of an event that has one value for each, or all of them, or both.
+// multi returns the headers of an event that has one value for each name, or all values, or both.
 func multi(one map[string]string, all map[string][]string) http.Header {
 	h := single(one, nil)
 	for name, values := range all {
@@ -71,7 +68,7 @@ func multi(one map[string]string, all map[string][]string) http.Header {
 	return h
 }
 
-// pairs is the query of an event that has one value for each name, or all of them, or both.
+// pairs returns the query of an event that has one value for each name, or all values, or both.
 func pairs(one map[string]string, all map[string][]string) url.Values {
 	q := url.Values{}
 	for name, value := range one {
@@ -81,15 +78,4 @@ func pairs(one map[string]string, all map[string][]string) url.Values {
 		q[name] = values
 	}
 	return q
-}
-
-func decoded(body string, isBase64 bool) ([]byte, error) {
-	if !isBase64 {
-		return []byte(body), nil
-	}
-	data, err := base64.StdEncoding.DecodeString(body)
-	if err != nil {
-		return nil, fmt.Errorf("the body cannot be read: %w", err)
-	}
-	return data, nil
 }

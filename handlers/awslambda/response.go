@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// httpResponse is an answer, whole.
+// httpResponse is a complete HTTP response.
 type httpResponse struct {
 	method string // of the request
 	status int
@@ -19,17 +19,17 @@ type httpResponse struct {
 	body   []byte
 }
 
-// text is the body as a response carries it. What is text goes as such, since a REST API takes nothing else unless it is
-// told to; but not where escaping makes too much of it.
+// text returns the body for a result of at most limit bytes. Text stays text unless escaping makes it too long: by default
+// a REST API does not decode Base64.
 func (r httpResponse) text(limit int) (body string, isBase64 bool) {
-	if utf8.Valid(r.body) && escapedLength(r.body) <= limit-besidesBody {
+	if utf8.Valid(r.body) && maxEscapedLength(r.body) <= limit-overhead {
 		return string(r.body), false
 	}
 	return base64.StdEncoding.EncodeToString(r.body), true
 }
 
-// escapedLength is at least how long a text is as a JSON string.
-func escapedLength(text []byte) (n int) {
+// maxEscapedLength returns an upper bound for the length of text as a JSON string, in bytes.
+func maxEscapedLength(text []byte) (n int) {
 	for _, b := range text {
 		switch {
 		case b == '"' || b == '\\' || b == '\n':
@@ -45,7 +45,7 @@ func escapedLength(text []byte) (n int) {
 	return n
 }
 
-// joined is the headers with one value for each.
+// joined returns the headers except Set-Cookie, with the values of each name joined by commas.
 func (r httpResponse) joined() map[string]string {
 	one := make(map[string]string, len(r.header))
 	for name, values := range r.header {
@@ -56,8 +56,9 @@ func (r httpResponse) joined() map[string]string {
 	return one
 }
 
-// streamed is the answer in the form that a Function URL with invoke mode RESPONSE_STREAM wants. One without a body can
-// hang there until the function's time is over (aws-lambda-web-adapter#499), so that where one is allowed there is one.
+// streamed returns the result for a Function URL with invoke mode RESPONSE_STREAM. A response without a body can hang
+// there until the function times out (aws-lambda-web-adapter#499), so an empty body becomes the status text if the status
+// allows a body.
 func (r httpResponse) streamed() *events.LambdaFunctionURLStreamingResponse {
 	body, header := r.body, r.joined()
 	if len(body) == 0 && r.method != http.MethodHead && r.status != http.StatusNoContent && r.status != http.StatusNotModified {
@@ -70,23 +71,23 @@ func (r httpResponse) streamed() *events.LambdaFunctionURLStreamingResponse {
 	}
 }
 
-// errTooLarge: the platform would refuse the response.
-var errTooLarge = errors.New("the answer is larger than the platform lets through")
+// errTooLarge means that the platform would refuse the response.
+var errTooLarge = errors.New("the answer exceeds the platform's limit")
 
-// writer keeps an answer until it is whole. It takes no more than the platform lets through.
+// writer buffers a response. Write fails with errTooLarge once the body exceeds the limit.
 type writer struct {
 	header http.Header
 	status int
-	sent   http.Header // the headers as of WriteHeader
+	sent   http.Header // copy of header made by WriteHeader
 	body   bytes.Buffer
 	limit  int64 // of the body, in bytes
-	err    error // errTooLarge
+	err    error // nil or errTooLarge
 }
 
 func (w *writer) Header() http.Header { return w.header }
 
 func (w *writer) WriteHeader(status int) {
-	if w.status == 0 && status >= http.StatusOK { // informational ones have nowhere to go
+	if w.status == 0 && status >= http.StatusOK { // results carry no informational responses
 		w.status, w.sent = status, w.header.Clone()
 	}
 }
@@ -100,11 +101,11 @@ func (w *writer) Write(p []byte) (int, error) {
 	return w.body.Write(p)
 }
 
-// Flush has nowhere to go.
+// Flush does nothing: the result is sent as a whole.
 func (w *writer) Flush() {}
 
-// answer is what was written.
-func (w *writer) answer(method string) httpResponse {
+// response returns what the handler wrote.
+func (w *writer) response(method string) httpResponse {
 	w.WriteHeader(http.StatusOK)
 	return httpResponse{method, w.status, w.sent, w.body.Bytes()}
 }

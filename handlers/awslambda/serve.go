@@ -15,33 +15,37 @@ import (
 	"github.com/entrepot-io/entrepot/handlers"
 )
 
-// Config says what is served.
+// Config configures Serve.
 type Config struct {
 	Handler http.Handler
-	// HandOver brings to an end what the handler has begun. It is called before each response is sent: after it the process
-	// may be frozen, at the end of the context or before. Nil: the process goes on between requests.
+	// HandOver ends or hands over the work that the handler has started. Serve calls it before it sends each response: the
+	// process may freeze after that, at the end of the context or earlier. Nil if the process keeps running between
+	// requests.
 	HandOver func(context.Context) error
-	// Streaming: Function URLs have invoke mode RESPONSE_STREAM. An event does not tell, and with the other mode's form of
-	// response clients get that form as it is.
+	// Streaming says that Function URLs have invoke mode RESPONSE_STREAM. Events do not show the mode, and a result in the
+	// other mode's format reaches the client unconverted.
 	Streaming bool
 	Log       *slog.Logger
 }
 
 const (
-	// answerWithin is how long a handler has for its answer: with what is handed over after it a response is sent within
-	// 20 s, since some clients give up at 30 s.
-	answerWithin = 17 * time.Second
-	// reserve is what is kept of the function's time, or a third of it where that is less, to hand over and to respond.
+	// handlerTimeout bounds the handler: the response is sent within 20 s including the handover, since some clients give
+	// up after 30 s.
+	handlerTimeout = 17 * time.Second
+	// reserve is the part of the function's timeout kept for the handover and the response, or a third of the timeout if
+	// that is less.
 	reserve = 4 * time.Second
-	// handingOver is how long handing over may take, and lastMoment what is left after it of the function's time.
-	handingOver = 7 * time.Second
-	lastMoment  = 500 * time.Millisecond
-	// shortTimeout is a function's that leaves less than answerWithin.
-	shortTimeout = answerWithin + reserve
+	// handOverTimeout bounds the handover.
+	handOverTimeout = 7 * time.Second
+	// sendReserve is the part of the function's timeout kept for sending the response after the handover, or a twentieth of
+	// the timeout if that is less.
+	sendReserve = 500 * time.Millisecond
+	// shortTimeout is the function timeout below which the handler gets less than handlerTimeout.
+	shortTimeout = handlerTimeout + reserve
 )
 
-// Serve takes events from Lambda's runtime API, whose address is in AWS_LAMBDA_RUNTIME_API, one at a time. It does not
-// return.
+// Serve takes events from Lambda's runtime API, whose address is in AWS_LAMBDA_RUNTIME_API, and answers them one by one.
+// It does not return.
 func Serve(cfg Config) {
 	s := &server{Config: cfg}
 	lambda.StartWithOptions(s.invoke)
@@ -49,10 +53,10 @@ func Serve(cfg Config) {
 
 type server struct {
 	Config
-	warned sync.Once
+	warned sync.Once // of a short timeout
 }
 
-// invoke answers one event. An error makes the invocation one that has failed.
+// invoke answers one event. An error fails the invocation.
 func (s *server) invoke(ctx context.Context, payload json.RawMessage) (any, error) {
 	began := time.Now()
 	event, shape, err := parse(payload, s.Streaming)
@@ -60,14 +64,11 @@ func (s *server) invoke(ctx context.Context, payload json.RawMessage) (any, erro
 		return nil, err
 	}
 	if shape.isScheduled() {
-		// Not a failure: it would be sent twice more.
-		s.Log.Warn("scheduled event ignored: there is nothing to do on a schedule", "detail-type", shape.DetailType)
+		// Lambda would retry a failed invocation twice.
+		s.Log.Warn("scheduled event ignored", "detail-type", shape.DetailType)
 		return map[string]string{"message": "entrepot does nothing on a schedule; remove the rule"}, nil
 	}
-	described, err := event.request()
-	if err != nil {
-		return nil, err
-	}
+	request := event.request()
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return nil, errors.New("the invocation has no deadline")
@@ -75,41 +76,41 @@ func (s *server) invoke(ctx context.Context, payload json.RawMessage) (any, erro
 	left := deadline.Sub(began)
 	if left < shortTimeout {
 		s.warned.Do(func() {
-			s.Log.Warn("the function's timeout is short: with 30 s or more a cold layer takes fewer redirects", "left", left.Round(time.Millisecond))
+			s.Log.Warn("function timeout short", "left", left.Round(time.Millisecond), "remedy", "set it to 30 s or more: cold layers then take fewer redirects")
 		})
 	}
-	answer := s.answer(ctx, event, described, began.Add(min(answerWithin, left-min(reserve, left/3))))
-	s.handOver(ctx, deadline.Add(-min(lastMoment, left/20)))
-	return event.response(answer), nil
+	response := s.handle(ctx, event, request, began.Add(min(handlerTimeout, left-min(reserve, left/3))))
+	s.handOver(ctx, deadline.Add(-min(sendReserve, left/20)))
+	return event.response(response), nil
 }
 
-// answer has the request answered before a time.
-func (s *server) answer(ctx context.Context, event front, described httpRequest, before time.Time) httpResponse {
-	ctx, cancel := context.WithDeadline(ctx, before)
+// handle runs the handler until the deadline at most.
+func (s *server) handle(ctx context.Context, event httpEvent, request httpRequest, deadline time.Time) httpResponse {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	limit := maxBody(event)
-	r, err := described.build(handlers.LimitBody(ctx, limit))
+	r, err := request.build(handlers.LimitBody(ctx, limit))
 	if err != nil {
-		return problem(http.StatusBadRequest, described.method, err.Error())
+		return problem(http.StatusBadRequest, request.method, err.Error())
 	}
 	w := &writer{header: http.Header{}, limit: limit}
-	if broken := serve(s.Handler, w, r); broken || w.err != nil {
-		s.Log.Error("answer not sent", "path", r.URL.Path, "bytes", w.body.Len(), "error", w.err)
-		reason := "the answer broke off"
+	if aborted := serve(s.Handler, w, r); aborted || w.err != nil {
+		s.Log.Error("response not sent", "path", r.URL.Path, "bytes", w.body.Len(), "error", w.err)
+		reason := "the answer was aborted"
 		if w.err != nil {
 			reason = fmt.Sprintf("%v: %d bytes", w.err, limit)
 		}
 		return problem(http.StatusInternalServerError, r.Method, reason)
 	}
-	return w.answer(r.Method)
+	return w.response(r.Method)
 }
 
-// serve tells whether the handler broke its answer off.
-func serve(h http.Handler, w http.ResponseWriter, r *http.Request) (broken bool) {
+// serve runs the handler and reports whether it aborted the response.
+func serve(h http.Handler, w http.ResponseWriter, r *http.Request) (aborted bool) {
 	defer func() {
 		switch err := recover(); {
 		case err == http.ErrAbortHandler:
-			broken = true
+			aborted = true
 		case err != nil:
 			panic(err)
 		}
@@ -118,27 +119,27 @@ func serve(h http.Handler, w http.ResponseWriter, r *http.Request) (broken bool)
 	return false
 }
 
-// problem is an error in the form that the distribution spec has for it.
+// problem returns an error response in the distribution spec's format.
 func problem(status int, method, message string) httpResponse {
 	var body []byte
 	if method != http.MethodHead {
-		text, _ := json.Marshal(message) // of a string
+		text, _ := json.Marshal(message) // never fails for a string
 		body = fmt.Appendf(nil, `{"errors":[{"code":"UNAVAILABLE","message":%s}]}`, text)
 	}
 	return httpResponse{method, status, http.Header{"Content-Type": {"application/json"}}, body}
 }
 
-// handOver leaves nothing to do for a process that is frozen.
+// handOver calls HandOver, bounded by the deadline and handOverTimeout, so that no work is left when the process freezes.
 func (s *server) handOver(ctx context.Context, deadline time.Time) {
 	if s.HandOver == nil {
 		return
 	}
-	if most := time.Now().Add(handingOver); most.Before(deadline) {
-		deadline = most
+	if limit := time.Now().Add(handOverTimeout); limit.Before(deadline) {
+		deadline = limit
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	if err := s.HandOver(ctx); err != nil {
-		s.Log.Warn("not all was handed over in time", "error", err)
+		s.Log.Warn("handover incomplete", "error", err)
 	}
 }

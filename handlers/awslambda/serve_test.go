@@ -17,10 +17,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// These are in the package since Serve does not return. The real program behind the real protocol is tested in
-// cmd/entrepot.
+// These tests are inside the package since Serve does not return. cmd/entrepot tests the whole program against the real
+// protocol.
 
-// urlEvent is one of a Function URL.
+// urlEvent returns an event of a Function URL, with more appended to its fields.
 func urlEvent(method, more string) string {
 	return fmt.Sprintf(`{"version":"2.0","rawPath":"/v2/a%%2Fb","rawQueryString":"ns=x%%2Fy","headers":{"host":"mirror.example","accept":"a,b"},`+
 		`"requestContext":{"domainName":"abc.lambda-url.eu-central-1.on.aws","http":{"method":%q,"sourceIp":"2001:db8::7"}}%s}`, method, more)
@@ -28,7 +28,7 @@ func urlEvent(method, more string) string {
 
 const balancerEvent = `{"requestContext":{"elb":{}},"httpMethod":"GET","path":"/v2/","headers":{"x-forwarded-for":%q}}`
 
-// answerOf is what a handler's answer to an event becomes.
+// answerOf returns the HTTP response that a handler's response to an event becomes.
 func answerOf(t *testing.T, streaming bool, event string, handler http.HandlerFunc) (status int, header http.Header, body []byte) {
 	t.Helper()
 	s := &server{Config: Config{Handler: handler, Streaming: streaming, Log: slog.New(slog.DiscardHandler)}}
@@ -69,12 +69,13 @@ func must(data []byte, err error) []byte {
 	return data
 }
 
-func TestAHandlerGetsTheRequestThatTheClientSent(t *testing.T) {
-	more := `,"cookies":["a=b","c=d"],"isBase64Encoded":true,"body":"` + base64.StdEncoding.EncodeToString([]byte{0, 255, 1}) + `"`
+func TestHandlerGetsTheClientsRequest(t *testing.T) {
+	more := `,"cookies":["a=b","c=d"],"isBase64Encoded":true,"body":"not base64, but nobody reads it"`
 	status, header, body := answerOf(t, false, urlEvent("PUT", more), func(w http.ResponseWriter, r *http.Request) {
 		sent, err := io.ReadAll(r.Body)
 		assert.NoError(t, err)
-		assert.Equal(t, []byte{0, 255, 1}, sent)
+		assert.Empty(t, sent)
+		assert.Zero(t, r.ContentLength)
 		assert.Equal(t, "PUT", r.Method)
 		assert.Equal(t, "mirror.example", r.Host)
 		assert.Equal(t, "/v2/a/b", r.URL.Path)
@@ -96,18 +97,18 @@ func TestAHandlerGetsTheRequestThatTheClientSent(t *testing.T) {
 	assert.Equal(t, []byte{0, 255, 2}, body)
 	assert.Equal(t, "one, two", header.Get("Warning"))
 	assert.Equal(t, []string{"e=f, g", "h=i"}, header["Set-Cookie"])
-	assert.Empty(t, header.Get("Late"), "it came after the headers")
+	assert.Empty(t, header.Get("Late"), "set after WriteHeader")
 }
 
-func TestTheAddressBehindALoadBalancerIsTheOneThatItHasAdded(t *testing.T) {
+func TestLoadBalancerPeerIsLastForwardedAddress(t *testing.T) {
 	for forwarded, want := range map[string]string{
-		"192.0.2.1":                         "192.0.2.1:0",
-		"10.0.0.1, 192.0.2.1":               "192.0.2.1:0",
-		"10.0.0.1,192.0.2.1:4711":           "192.0.2.1:0",
-		"2001:db8::7":                       "[2001:db8::7]:0",
-		"10.0.0.1, [2001:db8::7]:4711":      "[2001:db8::7]:0",
-		"":                                  "",
-		"what, the client, claims, is junk": "is junk:0",
+		"192.0.2.1":                          "192.0.2.1:0",
+		"10.0.0.1, 192.0.2.1":                "192.0.2.1:0",
+		"10.0.0.1,192.0.2.1:4711":            "192.0.2.1:0",
+		"2001:db8::7":                        "[2001:db8::7]:0",
+		"10.0.0.1, [2001:db8::7]:4711":       "[2001:db8::7]:0",
+		"":                                   "",
+		"sent by the client, not an address": "not an address:0",
 	} {
 		answerOf(t, false, fmt.Sprintf(balancerEvent, forwarded), func(_ http.ResponseWriter, r *http.Request) {
 			assert.Equal(t, want, r.RemoteAddr, forwarded)
@@ -115,16 +116,16 @@ func TestTheAddressBehindALoadBalancerIsTheOneThatItHasAdded(t *testing.T) {
 	}
 }
 
-func TestWhatThePlatformWouldRefuseIsNeverItsAnswer(t *testing.T) {
+func TestOversizedOrAbortedResponseBecomes500(t *testing.T) {
 	for name, test := range map[string]struct {
 		event string
 		bytes int
 	}{
-		"of a Function URL":    {urlEvent("GET", ""), maxResponse},
-		"of a load balancer":   {fmt.Sprintf(balancerEvent, "192.0.2.1"), maxALBResponse},
-		"and what breaks off":  {urlEvent("GET", ""), 0},
-		"in the midst of it":   {urlEvent("GET", ""), 100},
-		"or before it is much": {fmt.Sprintf(balancerEvent, "192.0.2.1"), 1},
+		"Function URL, too large":      {urlEvent("GET", ""), maxResponse},
+		"load balancer, too large":     {fmt.Sprintf(balancerEvent, "192.0.2.1"), maxALBResponse},
+		"Function URL, aborted":        {urlEvent("GET", ""), 0},
+		"Function URL, aborted midway": {urlEvent("GET", ""), 100},
+		"load balancer, aborted":       {fmt.Sprintf(balancerEvent, "192.0.2.1"), 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, header, body := answerOf(t, false, test.event, func(w http.ResponseWriter, _ *http.Request) {
@@ -143,9 +144,8 @@ func TestWhatThePlatformWouldRefuseIsNeverItsAnswer(t *testing.T) {
 	}
 }
 
-// The largest bodies that are let through make responses within the limits, whatever they consist of.
-func TestTheLargestBodyIsWithinTheLimitHoweverItIsEncoded(t *testing.T) {
-	for _, f := range []front{new(functionURL), new(httpAPI), new(restAPI), new(loadBalancer)} {
+func TestLargestBodyFitsTheLimit(t *testing.T) {
+	for _, f := range []httpEvent{new(functionURL), new(httpAPI), new(restAPI), new(loadBalancer)} {
 		for _, fill := range []string{"a", `"`, "\x01", "\xff", "é", "\u2028", "<"} {
 			body := strings.Repeat(fill, int(maxBody(f))/len(fill))
 			header := http.Header{"Location": {strings.Repeat("x", 3000)}}
@@ -155,7 +155,7 @@ func TestTheLargestBodyIsWithinTheLimitHoweverItIsEncoded(t *testing.T) {
 	}
 }
 
-func TestAStreamedAnswerHasABodyWhereOneIsAllowed(t *testing.T) {
+func TestStreamedResponseHasABodyIfAllowed(t *testing.T) {
 	for status, want := range map[int]string{
 		http.StatusTemporaryRedirect: "Temporary Redirect\n", http.StatusNoContent: "", http.StatusNotModified: "",
 	} {
@@ -168,27 +168,27 @@ func TestAStreamedAnswerHasABodyWhereOneIsAllowed(t *testing.T) {
 	assert.Equal(t, "7", header.Get("Content-Length"))
 }
 
-func TestAllIsHandedOverBeforeTheResponseAndBeforeTheFunctionsTimeIsOver(t *testing.T) {
+func TestHandOverPrecedesResponseAndTimeout(t *testing.T) {
 	for _, timeout := range []time.Duration{time.Second, 3 * time.Second, 10 * time.Second, 30 * time.Second, 15 * time.Minute} {
-		var answerBy, overBy time.Time
+		var handlerDeadline, handOverDeadline time.Time
 		s := &server{Config: Config{Log: slog.New(slog.DiscardHandler)}}
 		s.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			answerBy, _ = r.Context().Deadline()
-			assert.Zero(t, overBy)
+			handlerDeadline, _ = r.Context().Deadline()
+			assert.Zero(t, handOverDeadline, "handover before the handler ended")
 		})
 		s.HandOver = func(ctx context.Context) error {
-			overBy, _ = ctx.Deadline()
-			return context.DeadlineExceeded // which changes nothing
+			handOverDeadline, _ = ctx.Deadline()
+			return context.DeadlineExceeded // does not fail the invocation
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), timeout)
 		began := time.Now()
 		_, err := s.invoke(ctx, json.RawMessage(urlEvent("GET", "")))
 		cancel()
 		require.NoError(t, err)
-		answer, over := answerBy.Sub(began), overBy.Sub(began)
-		t.Logf("of %s %s for the answer, all handed over by %s", timeout, answer, over)
-		assert.GreaterOrEqual(t, answer, min(timeout/2, answerWithin))
-		assert.LessOrEqual(t, answer, min(timeout*3/4, answerWithin+time.Second))
-		assert.Less(t, over, timeout)
+		handler, handOver := handlerDeadline.Sub(began), handOverDeadline.Sub(began)
+		t.Logf("timeout %s: handler until %s, handover until %s", timeout, handler, handOver)
+		assert.GreaterOrEqual(t, handler, min(timeout/2, handlerTimeout))
+		assert.LessOrEqual(t, handler, min(timeout*3/4, handlerTimeout+time.Second))
+		assert.Less(t, handOver, timeout)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// loadCompose parses the compose file as `docker compose` does, with the variables of an .env file.
+// loadCompose parses compose.yaml as `docker compose` does, with environment as its .env file.
 func loadCompose(t testing.TB, environment map[string]string) (*types.Project, error) {
 	t.Helper()
 	file := path("compose", "compose.yaml")
@@ -22,7 +22,7 @@ func loadCompose(t testing.TB, environment map[string]string) (*types.Project, e
 	})
 }
 
-// secrets are what .env.example asks for.
+// secrets are values for the variables in .env.example.
 var secrets = map[string]string{"MINIO_ROOT_PASSWORD": "root-password", "STORE_SECRET": "store-secret"}
 
 func composeProject(t testing.TB) *types.Project {
@@ -34,7 +34,7 @@ func composeProject(t testing.TB) *types.Project {
 	return project
 }
 
-func TestComposeAsksForItsSecrets(t *testing.T) {
+func TestComposeRequiresSecrets(t *testing.T) {
 	for missing := range secrets {
 		environment := map[string]string{}
 		for name, value := range secrets {
@@ -43,17 +43,17 @@ func TestComposeAsksForItsSecrets(t *testing.T) {
 			}
 		}
 		if _, err := loadCompose(t, environment); err == nil || !strings.Contains(err.Error(), missing) {
-			t.Errorf("without %s the error is %v, want one that names it", missing, err)
+			t.Errorf("without %s: error %v, want one that names the variable", missing, err)
 		}
 		if !strings.Contains(read(t, path("compose", ".env.example")), missing+"=") {
-			t.Errorf(".env.example does not have %s", missing)
+			t.Errorf(".env.example lacks %s", missing)
 		}
 	}
 }
 
 var pinned = regexp.MustCompile(`:[^@/]+@sha256:[0-9a-f]{64}$`)
 
-func TestWhatComposePullsIsPinnedByDigest(t *testing.T) {
+func TestComposeImagesArePinned(t *testing.T) {
 	pulled := 0
 	project := composeProject(t)
 	built := builders(project)
@@ -75,11 +75,11 @@ func TestWhatComposePullsIsPinnedByDigest(t *testing.T) {
 		}
 	}
 	if pulled != 5 {
-		t.Errorf("%d images are pulled, want 5: nginx, Prometheus, Go twice, Debian", pulled)
+		t.Errorf("found %d pulled images, want 5: nginx, Prometheus, Go twice, Debian", pulled)
 	}
 }
 
-// builders has the services that build each image.
+// builders maps each image to the services that build it.
 func builders(project *types.Project) map[string][]string {
 	built := map[string][]string{}
 	for _, service := range project.Services {
@@ -90,8 +90,8 @@ func builders(project *types.Project) map[string][]string {
 	return built
 }
 
-// Compose builds them at the same time, and BuildKit fails then with "already exists" where images are in containerd's
-// store: https://github.com/desec-io/desec-stack/issues/1233.
+// If two services build one image, Compose runs both builds concurrently. In containerd's image store BuildKit then fails
+// with "already exists": https://github.com/desec-io/desec-stack/issues/1233.
 func TestComposeBuildsEachImageOnce(t *testing.T) {
 	for image, services := range builders(composeProject(t)) {
 		if len(services) > 1 {
@@ -100,12 +100,12 @@ func TestComposeBuildsEachImageOnce(t *testing.T) {
 	}
 }
 
-// What compose builds of source is what the tests run on.
-func TestComposeBuildsTheServersOfTheTests(t *testing.T) {
+// Compose must build the versions that the tests use.
+func TestComposeBuildsPinnedVersions(t *testing.T) {
 	makefile := read(t, path("..", "Makefile"))
 	built := regexp.MustCompile(`go install .* (\S+@v\S+)`).FindAllStringSubmatch(read(t, path("compose", "minio", "Dockerfile")), -1)
 	if len(built) != 2 {
-		t.Fatalf("the Dockerfile builds %d programs, want minio and mc", len(built))
+		t.Fatalf("the Dockerfile builds %d programs, want 2: minio and mc", len(built))
 	}
 	for _, program := range built {
 		if !strings.Contains(makefile, ":= "+program[1]+"\n") {
@@ -123,15 +123,15 @@ func TestComposeConfiguresEntrepot(t *testing.T) {
 		}
 		replicas++
 		environment := environmentOf(service)
-		mustBeSettings(t, environment)
+		mustBeValidSettings(t, environment)
 		if environment["AWS_SECRET_ACCESS_KEY"] != secrets["STORE_SECRET"] {
-			t.Errorf("%s does not use the secret of the user that minio-setup makes", service.Name)
+			t.Errorf("%s does not use the secret of the user that minio-setup creates", service.Name)
 		}
 		if !service.ReadOnly || len(service.CapDrop) != 1 || service.CapDrop[0] != "ALL" {
 			t.Errorf("%s: read_only %t, cap_drop %v", service.Name, service.ReadOnly, service.CapDrop)
 		}
 		if dependency := service.DependsOn["minio-setup"]; dependency.Condition != types.ServiceConditionCompletedSuccessfully {
-			t.Errorf("%s waits for minio-setup until %q", service.Name, dependency.Condition)
+			t.Errorf("%s waits for minio-setup with condition %q", service.Name, dependency.Condition)
 		}
 	}
 	if replicas != 2 {
@@ -140,12 +140,12 @@ func TestComposeConfiguresEntrepot(t *testing.T) {
 	for _, service := range project.Services {
 		for _, volume := range service.Volumes {
 			if _, err := os.Stat(volume.Source); volume.Type == types.VolumeTypeBind && err != nil {
-				t.Errorf("%s mounts what is not there: %v", service.Name, err)
+				t.Errorf("%s: missing mount source: %v", service.Name, err)
 			}
 		}
 		if build := service.Build; build != nil {
 			if _, err := os.Stat(build.Context + "/Dockerfile"); err != nil {
-				t.Errorf("%s is built of what is not there: %v", service.Name, err)
+				t.Errorf("%s: missing Dockerfile: %v", service.Name, err)
 			}
 		}
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// kinds are all that the chart makes.
+// kinds lists every API type that the chart renders.
 var kinds = map[string]func() runtime.Object{
 	"v1/ConfigMap":                           func() runtime.Object { return &core.ConfigMap{} },
 	"v1/Service":                             func() runtime.Object { return &core.Service{} },
@@ -35,10 +35,10 @@ var kinds = map[string]func() runtime.Object{
 	},
 }
 
-// rendered is what the chart makes of some values, by kind and name.
+// rendered maps kind and name to the object that the chart renders.
 type rendered map[string]runtime.Object
 
-// helm runs helm on the chart with values in YAML.
+// helm runs helm with values, in YAML, and returns its standard output.
 func helm(t testing.TB, values string, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.Command(testenv.Tool(t, "helm"), append(args, "--values", "-")...)
@@ -54,8 +54,7 @@ func helm(t testing.TB, values string, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// render lints the chart with some values and reads what it makes into the types of the API, where a field that the API
-// does not have is an error.
+// render lints the chart, renders it and decodes the output into API types. An unknown field is an error.
 func render(t testing.TB, values string) (rendered, error) {
 	t.Helper()
 	chart := path("helm", "entrepot")
@@ -85,18 +84,18 @@ func render(t testing.TB, values string) (rendered, error) {
 		}
 		key := head.Kind + "/" + object.(meta.Object).GetName()
 		if objects[key] != nil {
-			return nil, fmt.Errorf("%s is there twice", key)
+			return nil, fmt.Errorf("chart renders %s twice", key)
 		}
 		objects[key] = object
 	}
 	return objects, nil
 }
 
-// Values that matter, each alone and all together.
+// valueSets are the values to render the chart with: each feature alone, then all together.
 var valueSets = map[string]string{
-	"no more than it must":         "",
+	"defaults":                     "",
 	"IRSA":                         `{serviceAccount: {annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::123456789012:role/entrepot"}}, env: [{name: AWS_REGION, value: eu-central-1}]}`,
-	"an account that is there":     `{serviceAccount: {create: false, name: theirs}}`,
+	"an existing account":          `{serviceAccount: {create: false, name: theirs}}`,
 	"the default account":          `{serviceAccount: {create: false}}`,
 	"credentials":                  `{existingSecret: bucket, upstreamCredentials: hub, imagePullSecrets: [{name: pull}]}`,
 	"settings":                     `{settings: {ENTREPOT_TAG_TTL: 5m, ENTREPOT_CLIENT_REVALIDATE: true, ENTREPOT_FILL_CONNECTIONS: 8, ENTREPOT_LOG_FORMAT: text}}`,
@@ -112,7 +111,7 @@ var valueSets = map[string]string{
 	"a LoadBalancer":               `{service: {type: LoadBalancer, externalTrafficPolicy: Local, annotations: {a: b}}}`,
 	"nodes with an endpoint":       `{nodes: {enabled: true, endpoint: "https://mirror.example.com", registries: [docker.io, ghcr.io]}}`,
 	"a ServiceMonitor":             `{serviceMonitor: {enabled: true, labels: {release: prometheus}}}`,
-	"where pods go":                `{nodeSelector: {a: b}, tolerations: [{operator: Exists}], affinity: {nodeAffinity: {}}, priorityClassName: high, podAnnotations: {a: b}, podLabels: {c: d}}`,
+	"scheduling":                   `{nodeSelector: {a: b}, tolerations: [{operator: Exists}], affinity: {nodeAffinity: {}}, priorityClassName: high, podAnnotations: {a: b}, podLabels: {c: d}}`,
 	"everything": `{existingSecret: bucket, upstreamCredentials: hub, settings: {ENTREPOT_TAG_TTL: 5m}, env: [{name: AWS_REGION, value: eu-central-1}],
  serviceAccount: {annotations: {a: b}}, ingress: {enabled: true, host: mirror.example.com, tlsSecret: tls}, serviceMonitor: {enabled: true},
  service: {type: NodePort, nodePort: 30500}, nodes: {enabled: true}, networkPolicy: {metricsFrom: [{podSelector: {}}]}, podAnnotations: {a: b},
@@ -126,7 +125,7 @@ func withStore(values string) string {
 	return "store: s3://images\n" + blockOf(values)
 }
 
-// blockOf turns values in braces into lines, so that more can stand beside them.
+// blockOf converts values from YAML's flow style to block style, so that other values can precede them.
 func blockOf(values string) string {
 	var parsed map[string]any
 	if err := yaml.Unmarshal([]byte(values), &parsed); err != nil {
@@ -142,7 +141,7 @@ func blockOf(values string) string {
 	return string(block)
 }
 
-func TestTheChartMakesWhatTheAPITakes(t *testing.T) {
+func TestChartRendersValidObjects(t *testing.T) {
 	for name, values := range valueSets {
 		t.Run(name, func(t *testing.T) {
 			objects, err := render(t, withStore(values))
@@ -155,7 +154,7 @@ func TestTheChartMakesWhatTheAPITakes(t *testing.T) {
 	}
 }
 
-func TestTheChartRefusesValuesThatCannotWork(t *testing.T) {
+func TestChartRejectsInvalidValues(t *testing.T) {
 	for values, names := range map[string]string{
 		"":                               "store",
 		"store: images":                  "store",
@@ -178,12 +177,12 @@ func TestTheChartRefusesValuesThatCannotWork(t *testing.T) {
 		"{store: s3://b, topologySpread: {whenUnsatisfiable: Never}}":  "whenUnsatisfiable",
 	} {
 		if _, err := helm(t, values, "template", "mirror", path("helm", "entrepot")); err == nil || !strings.Contains(err.Error(), names) {
-			t.Errorf("with %q the error is %v, want one that names %s", values, err, names)
+			t.Errorf("values %q: error %v, want one that names %s", values, err, names)
 		}
 	}
 }
 
-func TestTheChartTellsHowToConnectClients(t *testing.T) {
+func TestChartNotesNameTheURL(t *testing.T) {
 	for values, want := range map[string]string{
 		"": "http://mirror-entrepot.registry.svc:5000",
 		"{service: {type: NodePort, nodePort: 30500}}":                           "http://127.0.0.1:30500",
@@ -196,8 +195,8 @@ func TestTheChartTellsHowToConnectClients(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, notes, found := strings.Cut(out, "NOTES:")
-		if !found || !strings.Contains(notes, "endpoint: [\""+want+"\"]") || !strings.Contains(notes, "answers at "+want+"\n") {
-			t.Errorf("the notes do not name %s:\n%s", want, notes)
+		if !found || !strings.Contains(notes, "endpoint: [\""+want+"\"]") || !strings.Contains(notes, "is available at "+want+"\n") {
+			t.Errorf("notes do not name %s:\n%s", want, notes)
 		}
 	}
 }

@@ -12,19 +12,19 @@ import (
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
 	policy "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1"
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-const drainTimeout = 10 * time.Minute // the default of ENTREPOT_DRAIN_TIMEOUT
+const drainTimeout = 10 * time.Minute // default of ENTREPOT_DRAIN_TIMEOUT
 
-// checkMirror checks the Deployment: what the API cannot know to be wrong.
+// checkMirror checks the Deployment beyond what the API server would validate.
 func checkMirror(t *testing.T, objects rendered) {
 	t.Helper()
 	deployment, ok := objects["Deployment/mirror-entrepot"].(*apps.Deployment)
 	if !ok {
-		t.Fatal("there is no Deployment")
+		t.Fatal("no Deployment")
 	}
 	pod := deployment.Spec.Template.Spec
 	container := pod.Containers[0]
@@ -35,22 +35,22 @@ func checkMirror(t *testing.T, objects rendered) {
 		}
 		environment[variable.Name] = variable.Value
 	}
-	mustBeSettings(t, environment)
+	mustBeValidSettings(t, environment)
 
 	if c := container.SecurityContext; !*c.ReadOnlyRootFilesystem || *c.AllowPrivilegeEscalation || !slices.Equal(c.Capabilities.Drop, []core.Capability{"ALL"}) {
-		t.Errorf("the container may more than it must: %+v", c)
+		t.Errorf("container has too many privileges: %+v", c)
 	}
 	if !*pod.SecurityContext.RunAsNonRoot || *pod.AutomountServiceAccountToken || *pod.EnableServiceLinks {
-		t.Errorf("the pod may be root, has a token of the cluster's, or variables that look like settings")
+		t.Errorf("pod may run as root, mounts a service account token, or has service links")
 	}
 	if grace := time.Duration(*pod.TerminationGracePeriodSeconds) * time.Second; grace <= drainTimeout {
-		t.Errorf("the pod is killed after %s, before it has drained", grace)
+		t.Errorf("pod is killed after %s, before it has drained", grace)
 	}
 	for probe, path := range map[*core.Probe]string{
 		container.LivenessProbe: "/healthz", container.StartupProbe: "/healthz", container.ReadinessProbe: "/readyz",
 	} {
 		if probe.HTTPGet.Path != path || !hasPort(container, probe.HTTPGet.Port) {
-			t.Errorf("a probe asks %s of the port %s, want %s", probe.HTTPGet.Path, probe.HTTPGet.Port.String(), path)
+			t.Errorf("probe of %s on port %s, want %s", probe.HTTPGet.Path, probe.HTTPGet.Port.String(), path)
 		}
 	}
 	mounted := map[string]bool{}
@@ -59,18 +59,18 @@ func checkMirror(t *testing.T, objects rendered) {
 	}
 	for _, mount := range container.VolumeMounts {
 		if !mounted[mount.Name] {
-			t.Errorf("%s is mounted, and is no volume", mount.Name)
+			t.Errorf("mount %s without a volume", mount.Name)
 		}
 	}
 	if account, made := objects["ServiceAccount/"+pod.ServiceAccountName]; !made && account == nil && pod.ServiceAccountName == "mirror-entrepot" {
-		t.Error("the pod's account is not there")
+		t.Error("the pod's service account is missing")
 	}
 	scaler, scaled := objects["HorizontalPodAutoscaler/mirror-entrepot"].(*autoscaling.HorizontalPodAutoscaler)
 	if scaled && scaler.Spec.ScaleTargetRef.Name != deployment.Name {
 		t.Errorf("the autoscaler scales %s", scaler.Spec.ScaleTargetRef.Name)
 	}
 	if scaled == (deployment.Spec.Replicas != nil) {
-		t.Error("the number of pods is told by both the Deployment and the autoscaler, or by neither")
+		t.Error("both the Deployment and the autoscaler set the number of pods, or neither does")
 	}
 }
 
@@ -80,7 +80,7 @@ func hasPort(container core.Container, port intstr.IntOrString) bool {
 	})
 }
 
-// checkSelectors checks that what selects pods selects the mirror's, and no others.
+// checkSelectors checks that every selector matches the mirror's pods and no others, and that every port exists.
 func checkSelectors(t *testing.T, objects rendered) {
 	t.Helper()
 	deployment := objects["Deployment/mirror-entrepot"].(*apps.Deployment)
@@ -109,7 +109,7 @@ func checkSelectors(t *testing.T, objects rendered) {
 			for _, rule := range o.Spec.Rules {
 				for _, path := range rule.HTTP.Paths {
 					if _, ok := objects["Service/"+path.Backend.Service.Name]; !ok {
-						t.Errorf("%s leads to the Service %s, which is not there", key, path.Backend.Service.Name)
+						t.Errorf("%s refers to the missing Service %s", key, path.Backend.Service.Name)
 					}
 				}
 			}
@@ -124,11 +124,11 @@ func checkSelectors(t *testing.T, objects rendered) {
 			t.Errorf("%s does not select the mirror's pods", key)
 		}
 		if nodes, ok := objects["DaemonSet/mirror-entrepot-nodes"].(*apps.DaemonSet); ok && selector.Matches(labels.Set(nodes.Spec.Template.Labels)) {
-			t.Errorf("%s selects the pods of the DaemonSet too", key)
+			t.Errorf("%s also selects the DaemonSet's pods", key)
 		}
 		for _, port := range ports {
 			if !hasPort(mirror.Spec.Containers[0], port) {
-				t.Errorf("%s is of the port %s, which the container does not have", key, port.String())
+				t.Errorf("%s uses port %s, which the container does not have", key, port.String())
 			}
 		}
 	}
@@ -143,24 +143,24 @@ func selectorOf(t *testing.T, s *v1.LabelSelector) labels.Selector {
 	return selector
 }
 
-// checkNodes checks the DaemonSet: that it needs nothing that the mirror is to bring.
+// checkNodes checks the DaemonSet's selector and the hosts.toml that it writes.
 func checkNodes(t *testing.T, objects rendered, nodes *apps.DaemonSet) {
 	t.Helper()
 	config := objects["ConfigMap/mirror-entrepot-nodes"].(*core.ConfigMap)
 	endpoint := regexp.MustCompile(`\[host."(.*)"\]`).FindStringSubmatch(config.Data["hosts.toml"])
 	if endpoint == nil {
-		t.Errorf("the nodes are told %q", config.Data["hosts.toml"])
+		t.Errorf("hosts.toml without a host: %q", config.Data["hosts.toml"])
 	}
 	if strings.Contains(config.Data["hosts.toml"], ".svc") {
-		t.Error("the nodes are told a name that only pods resolve")
+		t.Error("hosts.toml has a name that only pods resolve")
 	}
 	if !selectorOf(t, nodes.Spec.Selector).Matches(labels.Set(nodes.Spec.Template.Labels)) {
-		t.Error("the DaemonSet does not select its own pods")
+		t.Error("DaemonSet does not select its own pods")
 	}
 }
 
-// Pods of the version before, which are about to go, would else push both new ones to the same node.
-func TestTheChartPutsReplicasOfOneVersionApart(t *testing.T) {
+// Otherwise the pods of the previous version, which are about to stop, could push both new pods to one node.
+func TestChartSpreadsReplicasOfOneVersion(t *testing.T) {
 	objects, err := render(t, withStore(""))
 	if err != nil {
 		t.Fatal(err)
@@ -169,12 +169,12 @@ func TestTheChartPutsReplicasOfOneVersionApart(t *testing.T) {
 	version := []string{apps.DefaultDeploymentUniqueLabelKey}
 	for _, constraint := range spec.TopologySpreadConstraints {
 		if !slices.Equal(constraint.MatchLabelKeys, version) {
-			t.Errorf("by %s pods of any version are spread", constraint.TopologyKey)
+			t.Errorf("constraint on %s spreads pods of all versions", constraint.TopologyKey)
 		}
 	}
 	for _, term := range spec.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution {
 		if !slices.Equal(term.PodAffinityTerm.MatchLabelKeys, version) {
-			t.Error("pods of any version are kept apart")
+			t.Error("anti-affinity separates pods of all versions")
 		}
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// The script of the DaemonSet, as the chart makes it, in the shell of the image that it runs in.
-func TestTheNodesAreToldOfTheMirrorUntilTheDaemonSetIsGone(t *testing.T) {
+// This test runs the DaemonSet's script, as the chart renders it, in the shell of its image.
+func TestNodesScriptWritesAndRemovesHosts(t *testing.T) {
 	objects, err := render(t, withStore(`{nodes: {enabled: true, endpoint: "http://mirror.example.com:5000", registries: [_default, ghcr.io]}}`))
 	if err != nil {
 		t.Fatal(err)
@@ -35,9 +35,9 @@ func TestTheNodesAreToldOfTheMirrorUntilTheDaemonSetIsGone(t *testing.T) {
 		testenv.Tool(t, "busybox"), "sh", filepath.Join(config, "install.sh"))
 	process.WaitUntil(t, "has written hosts.toml", func() error { _, err := os.Stat(ours); return err })
 	if got := read(t, ours); !strings.Contains(got, "[host.\"http://mirror.example.com:5000\"]\n  capabilities = [\"pull\", \"resolve\"]\n") {
-		t.Errorf("the nodes are told %q", got)
+		t.Errorf("hosts.toml is %q", got)
 	}
-	process.WaitUntil(t, "says whose file it leaves alone", func() error {
+	process.WaitUntil(t, "reports the foreign file", func() error {
 		if !strings.Contains(process.Output(t), theirs) {
 			return os.ErrNotExist
 		}
@@ -45,19 +45,19 @@ func TestTheNodesAreToldOfTheMirrorUntilTheDaemonSetIsGone(t *testing.T) {
 	})
 	process.Signal(t, syscall.SIGTERM)
 	if code := process.Wait(t, 10*time.Second); code != 0 {
-		t.Errorf("it ended with %d", code)
+		t.Errorf("exit code %d, want 0", code)
 	}
-	// Of an empty folder containerd would take it that the registry has no mirror, whatever _default says.
+	// containerd would take an empty folder to mean that the registry has no mirror, and ignore _default.
 	if _, err := os.Stat(filepath.Dir(ours)); !os.IsNotExist(err) {
-		t.Errorf("its folder is still there: %v", err)
+		t.Errorf("folder not removed: %v", err)
 	}
 	if got := read(t, theirs); !strings.Contains(got, "theirs") {
-		t.Errorf("somebody else's file is now %q", got)
+		t.Errorf("foreign file is now %q", got)
 	}
 }
 
-// A pod has read its script, and writes hosts.toml, only at its start.
-func TestTheNodesPodsStartAnewWhenWhatTheyAreToldChanges(t *testing.T) {
+// A pod reads its script and writes hosts.toml only when it starts.
+func TestNodesPodsRestartOnChange(t *testing.T) {
 	files := func(host string) string {
 		t.Helper()
 		objects, err := render(t, withStore(`{nodes: {enabled: true, endpoint: "http://`+host+`"}}`))
@@ -67,6 +67,6 @@ func TestTheNodesPodsStartAnewWhenWhatTheyAreToldChanges(t *testing.T) {
 		return objects["DaemonSet/mirror-entrepot-nodes"].(*apps.DaemonSet).Spec.Template.Annotations["entrepot.io/files"]
 	}
 	if one := files("one"); one != files("one") || one == files("another") {
-		t.Error("the pods' annotation does not follow what their files are")
+		t.Error("the pods' annotation does not depend on the files")
 	}
 }

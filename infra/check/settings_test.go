@@ -16,24 +16,24 @@ import (
 
 var settingRow = regexp.MustCompile("(?m)^\\| `(ENTREPOT_[A-Z_]+)`")
 
-// checkSettings asks the program itself whether it takes an environment, and that it has a setting for each ENTREPOT_
-// variable.
+// checkSettings returns an error if the program rejects the environment or has no setting for one of its ENTREPOT_
+// variables.
 func checkSettings(t testing.TB, environment map[string]string) error {
 	t.Helper()
 	program := testenv.Program(t)
 	table, err := exec.Command(program, "config").Output()
 	if err != nil {
-		t.Fatalf("ask the program for its settings: %v", err)
+		t.Fatalf("entrepot config: %v", err)
 	}
 	known := map[string]bool{}
 	for _, row := range settingRow.FindAllSubmatch(table, -1) {
 		known[string(row[1])] = true
 	}
-	// What it asks does not matter, only that it gets as far as asking: a mistake in the settings is exit code 2.
+	// healthcheck reads the settings, then fails to connect with exit code 1. Invalid settings are exit code 2.
 	cmd := exec.Command(program, "healthcheck", "--listen", "127.0.0.1:1")
 	for name, value := range environment {
 		if strings.HasPrefix(name, "ENTREPOT_") && !known[name] {
-			return fmt.Errorf("%s is no setting", name)
+			return fmt.Errorf("unknown setting %s", name)
 		}
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
@@ -45,17 +45,17 @@ func checkSettings(t testing.TB, environment map[string]string) error {
 	return fmt.Errorf("%v: %s", err, out)
 }
 
-func mustBeSettings(t testing.TB, environment map[string]string) {
+func mustBeValidSettings(t testing.TB, environment map[string]string) {
 	t.Helper()
 	if err := checkSettings(t, environment); err != nil {
 		t.Error(err)
 	}
 }
 
-// checkout is what is checked: this one, or where a test sees whether a check finds what is broken, a copy of it.
+// checkout is the folder to check: this checkout, or the broken copy that mustDetect made.
 var checkout = cmp.Or(os.Getenv("ENTREPOT_CHECKED"), testenv.Root())
 
-// path is that of a file below infra/.
+// path returns the path of a file below infra/.
 func path(parts ...string) string {
 	return filepath.Join(append([]string{checkout, "infra"}, parts...)...)
 }
@@ -69,7 +69,7 @@ func read(t testing.TB, file string) string {
 	return string(content)
 }
 
-// run runs a program and returns what it wrote.
+// run runs a command and returns its output. An exit code other than 0 fails the test.
 func run(t testing.TB, cmd *exec.Cmd) string {
 	t.Helper()
 	out, err := cmd.CombinedOutput()

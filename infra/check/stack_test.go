@@ -23,15 +23,15 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-const layerSize = 20 << 20 // several segments, so that parts are composed
+const layerSize = 20 << 20 // bytes; several segments, so that entrepot composes them
 
-// stack is what compose.yaml describes, of programs of this machine: its own files, with other addresses.
+// A stack runs the services of compose.yaml as local programs, from the shipped files with other addresses.
 type stack struct {
 	minio    *testenv.S3
 	upstream *testenv.Registry
 	replicas []*testenv.Process
-	url      string // of nginx
-	metrics  string // URL of Prometheus
+	url      string // nginx
+	metrics  string // Prometheus's URL
 }
 
 func startStack(t *testing.T) *stack {
@@ -39,7 +39,7 @@ func startStack(t *testing.T) *stack {
 	s := &stack{minio: testenv.StartMinIO(t), upstream: testenv.StartRegistry(t, "127.0.0.2")}
 	s.minio.CreateBucket(t, "others")
 	setUpMinIO(t, s.minio)
-	setUpMinIO(t, s.minio) // it runs at each `up`
+	setUpMinIO(t, s.minio) // every `up` runs it, so it must be idempotent
 
 	project := composeProject(t)
 	addresses := []string{"minio:9000", s.minio.Addr}
@@ -68,7 +68,7 @@ func startStack(t *testing.T) *stack {
 	return s
 }
 
-// publicEndpoint is another name of the server than the one that entrepot uses.
+// publicEndpoint returns an endpoint of the server that differs from the one that entrepot uses.
 func publicEndpoint(server *testenv.S3) string {
 	return strings.Replace(server.Endpoint, "127.0.0.1", "localhost", 1)
 }
@@ -91,7 +91,7 @@ func (s *stack) startNginx(t *testing.T, rename *strings.Replacer) {
 	folder := t.TempDir()
 	config := filepath.Join(folder, "nginx.conf")
 	write(t, config, rename.Replace(read(t, path("compose", "nginx.conf"))))
-	// Where the image's own program has its folders; nothing of them is in the file that is shipped.
+	// The shipped file does not set these: the nginx image has its own defaults.
 	globals := fmt.Sprintf("pid %s/pid; daemon off;", folder)
 	nginx := testenv.Tool(t, "nginx")
 	run(t, exec.Command(nginx, "-t", "-e", "stderr", "-p", folder, "-c", config, "-g", globals))
@@ -118,7 +118,7 @@ func write(t *testing.T, file, content string) {
 	}
 }
 
-// push puts an image into the upstream and returns its name as a client of the stack has it.
+// push pushes an image to the upstream and returns the reference by which a client of the stack pulls it.
 func (s *stack) push(t *testing.T, repository string) name.Reference {
 	t.Helper()
 	img, err := random.Image(layerSize, 2)
@@ -138,7 +138,7 @@ func (s *stack) push(t *testing.T, repository string) name.Reference {
 	return at(strings.TrimPrefix(s.url, "http://"))
 }
 
-// pull reads all of an image, and has its digests checked.
+// pull reads a whole image and verifies its digests.
 func pull(t *testing.T, ref name.Reference) {
 	t.Helper()
 	img, err := remote.Image(ref)
@@ -150,28 +150,28 @@ func pull(t *testing.T, ref name.Reference) {
 	}
 }
 
-func TestTheStackOfComposePullsThrough(t *testing.T) {
+func TestComposeStackPullsThrough(t *testing.T) {
 	s := startStack(t)
 	first, second := s.push(t, "library/first:1"), s.push(t, "library/second:1")
 	pull(t, first)
 	pull(t, first)
 	if location := s.redirectOfBlob(t, first); !strings.HasPrefix(location, publicEndpoint(s.minio)+"/images/public/blobs/") {
-		t.Errorf("a stored blob is a redirect to %q, want to the bucket at %s", location, publicEndpoint(s.minio))
+		t.Errorf("a hit redirects to %q, want the bucket at %s", location, publicEndpoint(s.minio))
 	}
 	s.waitForMetric(t, `sum(up{job="entrepot"})`, "2")
 	s.waitForMetric(t, `count(sum by (kind) (entrepot_requests_total{kind="blob"}))`, "1")
 
-	// Either replica serves alone, and nobody sees the other go.
+	// One replica serves alone, and clients see no error when the other dies.
 	s.replicas[0].Kill()
 	manifest := fmt.Sprintf("%s/v2/%s/manifests/%s", s.url, first.Context().RepositoryStr(), first.Identifier())
-	for range 4 { // the clients of pull would try again by themselves
+	for range 4 { // http.Get, since the client in pull would retry
 		resp, err := http.Get(manifest)
 		if err != nil {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
 		if resp.StatusCode != http.StatusOK {
-			t.Errorf("with one replica gone a manifest is answered %s", resp.Status)
+			t.Errorf("manifest with one replica down: status %s", resp.Status)
 		}
 	}
 	pull(t, first)
@@ -179,7 +179,7 @@ func TestTheStackOfComposePullsThrough(t *testing.T) {
 	s.waitForMetric(t, `sum(up{job="entrepot"})`, "1")
 }
 
-// redirectOfBlob asks for a stored blob and returns where the answer points.
+// redirectOfBlob requests a stored blob and returns the Location of the response.
 func (s *stack) redirectOfBlob(t *testing.T, ref name.Reference) string {
 	t.Helper()
 	img, err := remote.Image(ref)
@@ -199,7 +199,7 @@ func (s *stack) redirectOfBlob(t *testing.T, ref name.Reference) string {
 	return resp.Header.Get("Location")
 }
 
-// waitForMetric asks Prometheus until a query has a value.
+// waitForMetric polls Prometheus until the query returns want, for at most 30 seconds.
 func (s *stack) waitForMetric(t *testing.T, query, want string) {
 	t.Helper()
 	var last string
@@ -216,16 +216,16 @@ func (s *stack) waitForMetric(t *testing.T, query, want string) {
 		err = json.NewDecoder(resp.Body).Decode(&answer)
 		resp.Body.Close()
 		if err != nil {
-			t.Fatalf("ask Prometheus: %v", err)
+			t.Fatalf("query Prometheus: %v", err)
 		}
 		if last = fmt.Sprint(answer.Data.Result); len(answer.Data.Result) == 1 && answer.Data.Result[0].Value[1] == want {
 			return
 		}
 	}
-	t.Errorf("Prometheus has %s for %s, want %s", last, query, want)
+	t.Errorf("Prometheus returns %s for %s, want %s", last, query, want)
 }
 
-func TestTheUserOfComposeMayDoNoMoreThanItMust(t *testing.T) {
+func TestComposeUserHasLeastPrivilege(t *testing.T) {
 	server := testenv.StartMinIO(t)
 	server.CreateBucket(t, "others")
 	setUpMinIO(t, server)
@@ -238,10 +238,10 @@ func TestTheUserOfComposeMayDoNoMoreThanItMust(t *testing.T) {
 	}
 	content := func() *strings.Reader { return strings.NewReader("content") }
 	for what, try := range map[string]func(ctx context.Context) error{
-		"make a bucket":              func(ctx context.Context) error { return client.MakeBucket(ctx, "mine", minio.MakeBucketOptions{}) },
+		"create a bucket":            func(ctx context.Context) error { return client.MakeBucket(ctx, "mine", minio.MakeBucketOptions{}) },
 		"remove its bucket":          func(ctx context.Context) error { return client.RemoveBucket(ctx, "images") },
 		"change the bucket's policy": func(ctx context.Context) error { return client.SetBucketPolicy(ctx, "images", "") },
-		"write into another bucket": func(ctx context.Context) error {
+		"write to another bucket": func(ctx context.Context) error {
 			_, err := client.PutObject(ctx, "others", "key", content(), -1, minio.PutObjectOptions{})
 			return err
 		},
@@ -251,15 +251,15 @@ func TestTheUserOfComposeMayDoNoMoreThanItMust(t *testing.T) {
 		},
 	} {
 		if code := minio.ToErrorResponse(try(t.Context())).Code; code != "AccessDenied" {
-			t.Errorf("to %s is answered %q, want AccessDenied", what, code)
+			t.Errorf("%s: error code %q, want AccessDenied", what, code)
 		}
 	}
 	if _, err := client.PutObject(t.Context(), "images", "key", content(), 7, minio.PutObjectOptions{}); err != nil {
-		t.Errorf("it may not write into its own bucket: %v", err)
+		t.Errorf("write to its own bucket: %v", err)
 	}
 }
 
-func TestTheBucketOfComposeForgetsWhatIsOfNoUse(t *testing.T) {
+func TestComposeBucketExpiresLeftovers(t *testing.T) {
 	server := testenv.StartMinIO(t)
 	setUpMinIO(t, server)
 	rules, err := server.Client(t).GetBucketLifecycle(t.Context(), "images")
@@ -273,6 +273,6 @@ func TestTheBucketOfComposeForgetsWhatIsOfNoUse(t *testing.T) {
 		}
 	}
 	if want := map[string]int{"public/fills/": 1, "access/": 90}; !maps.Equal(days, want) {
-		t.Errorf("days after which prefixes expire: %v, want %v", days, want)
+		t.Errorf("expiry in days by prefix: %v, want %v", days, want)
 	}
 }

@@ -10,23 +10,23 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// maxExposure is in tenths of what systemd-analyze calls the exposure level: 10 is everything, and what a service needs
-// that listens and dials is about 1.
+// maxExposure is the highest exposure level that systemd-analyze may report, in tenths. Unrestricted services have 10.0;
+// about 1.0 is the least for a service that listens and dials.
 const maxExposure = "20"
 
-func TestTheSystemdUnitIsRightAndHardened(t *testing.T) {
+func TestSystemdUnitIsHardened(t *testing.T) {
 	unit := read(t, path("systemd", "entrepot.service"))
 	file := filepath.Join(t.TempDir(), "entrepot.service")
-	// systemd looks whether the program is there.
+	// systemd-analyze checks that the program exists.
 	write(t, file, strings.Replace(unit, "/usr/local/bin/entrepot", testenv.Program(t), 1))
 	analyze := testenv.Tool(t, "systemd-analyze")
 	if out := run(t, exec.Command(analyze, "verify", "--man=no", file)); strings.Contains(out, file) {
-		t.Errorf("systemd-analyze verify: %s", out) // what it does not know it only warns of
+		t.Errorf("systemd-analyze verify: %s", out) // it warns of unknown keys, but exits with 0
 	}
 	run(t, exec.Command(analyze, "security", "--no-pager", "--offline=true", "--threshold="+maxExposure, file))
 }
 
-func TestTheSystemdEnvironmentHasSettings(t *testing.T) {
+func TestSystemdEnvironmentIsValid(t *testing.T) {
 	environment := map[string]string{}
 	for line := range strings.Lines(read(t, path("systemd", "entrepot.env"))) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(name, "#") {
@@ -36,13 +36,13 @@ func TestTheSystemdEnvironmentHasSettings(t *testing.T) {
 	if environment["ENTREPOT_STORE"] == "" {
 		t.Error("ENTREPOT_STORE is missing")
 	}
-	mustBeSettings(t, environment)
-	// The check itself: one that lets everything through would not be seen otherwise.
+	mustBeValidSettings(t, environment)
+	// Verify that the check can fail.
 	for name, value := range map[string]string{"ENTREPOT_STOER": "x", "ENTREPOT_TAG_TTL": "soon"} {
 		wrong := maps.Clone(environment)
 		wrong[name] = value
 		if err := checkSettings(t, wrong); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("with %s=%s the error is %v, want one that names it", name, value, err)
+			t.Errorf("%s=%s: error %v, want one that names the variable", name, value, err)
 		}
 	}
 }

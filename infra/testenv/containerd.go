@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Containerd is a containerd of its own with nothing in it.
+// Containerd is a containerd daemon with empty state of its own.
 type Containerd struct {
 	HostsDir string // the certs.d folder, empty at first
 
@@ -18,8 +18,8 @@ type Containerd struct {
 	socket string
 }
 
-// StartContainerd starts a containerd that looks for the mirrors of registries in its HostsDir. Its transfer service, not
-// ctr itself by --local, fetches a layer by several open-ended ranges at a time. It needs root.
+// StartContainerd starts a containerd that reads registry mirrors from HostsDir. Its transfer service fetches a layer by
+// several concurrent open-ended ranges; ctr --local would not. It needs root.
 func StartContainerd(t testing.TB) *Containerd {
 	t.Helper()
 	needRoot(t, "containerd")
@@ -48,26 +48,25 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", 
 	}
 	path := "PATH=" + shim + string(os.PathListSeparator) + os.Getenv("PATH")
 	process := Start(t, "containerd", []string{path}, daemon, "--config", config)
-	// Killed, it would leave its mounts behind.
+	// SIGKILL would leave mounts behind.
 	t.Cleanup(func() { process.Signal(t, syscall.SIGTERM); process.Wait(t, time.Minute) })
 	process.WaitUntil(t, "answers", func() error { return c.Command("version").Run() })
 	return c
 }
 
-// Mirror makes containerd ask server, a URL, first for what is at the registry name, and only to pull.
-func (c *Containerd) Mirror(t testing.TB, name, server string) {
+// Mirror configures containerd with a hosts.toml for all registries.
+func (c *Containerd) Mirror(t testing.TB, hosts string) {
 	t.Helper()
-	folder := filepath.Join(c.HostsDir, name)
+	folder := filepath.Join(c.HostsDir, "_default")
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf("server = %q\n[host.%q]\n  capabilities = [\"pull\", \"resolve\"]\n", "https://"+name, server)
-	if err := os.WriteFile(filepath.Join(folder, "hosts.toml"), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, "hosts.toml"), []byte(hosts), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// Command is ctr talking to this containerd.
+// Command returns a ctr command for this containerd.
 func (c *Containerd) Command(args ...string) *exec.Cmd {
 	return exec.Command(c.ctr, append([]string{"--address", c.socket, "--namespace", "test"}, args...)...)
 }

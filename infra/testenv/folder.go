@@ -8,20 +8,20 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// Folder is where a store keeps its objects, looked at behind its back.
+// A Folder gives direct access to the bucket folder in which a store keeps its objects, bypassing the store.
 type Folder struct {
 	Server *S3
 	Bucket string
-	Path   string // empty: all of the bucket
+	Path   string // empty: the whole bucket
 }
 
-// Leftovers are the multipart uploads to key that are neither completed nor aborted.
+// Leftovers returns the multipart uploads of key that are neither completed nor aborted.
 func (f Folder) Leftovers(t testing.TB, key string) []string {
 	t.Helper()
 	return f.Server.Uploads(t, f.Bucket, path.Join(f.Path, key))
 }
 
-// Abandon begins a multipart upload to key, sends one part, and leaves it at that.
+// Abandon starts a multipart upload of key and sends one part, but does not complete it.
 func (f Folder) Abandon(t testing.TB, key string) {
 	t.Helper()
 	core, key := minio.Core{Client: f.Server.Client(t)}, path.Join(f.Path, key)
@@ -34,8 +34,8 @@ func (f Folder) Abandon(t testing.TB, key string) {
 	}
 }
 
-// Keep has the folder never be empty: versitygw 1.8.0 fails a Put (409, "Existing Object is a directory") while a Delete
-// in a neighbouring folder makes it remove the one above both.
+// Keep puts an object into the folder so that it is never empty. In versitygw 1.8.0 a Delete removes empty parent folders,
+// and a concurrent Put into a sibling folder then fails with 409, "Existing Object is a directory".
 func (f Folder) Keep(t testing.TB) {
 	t.Helper()
 	_, err := f.Server.Client(t).PutObject(t.Context(), f.Bucket, path.Join(f.Path, "keep"), strings.NewReader(""), 0, minio.PutObjectOptions{})

@@ -12,11 +12,11 @@ import (
 	"testing"
 )
 
-// goImageApplets are what a build's shell scripts need of busybox.
+// goImageApplets are the busybox applets that the build's shell scripts need.
 var goImageApplets = []string{"sh", "mkdir", "cp", "chown", "dirname", "echo", "find", "touch", "["}
 
-// ImportGoImage makes an image of this machine's own Go, a shell, certificates and the modules that the program needs:
-// what a Dockerfile's build stage takes from the image golang where that cannot be pulled.
+// ImportGoImage creates an image with this machine's Go, a shell, CA certificates and the program's modules. It replaces
+// the golang image in a Dockerfile's build stage if that cannot be pulled.
 func (d *Docker) ImportGoImage(t testing.TB, name string) {
 	t.Helper()
 	modules := downloadModules(t)
@@ -38,13 +38,13 @@ func (d *Docker) ImportGoImage(t testing.TB, name string) {
 	}
 }
 
-// downloadModules returns a folder that is a module proxy with what go.mod names, and nothing else.
+// downloadModules downloads the modules in go.mod into a folder that serves as a module proxy, and returns its path.
 func downloadModules(t testing.TB) string {
 	t.Helper()
 	cache := t.TempDir()
 	download := exec.Command("go", "mod", "download")
 	download.Dir = Root()
-	// What is in this machine's cache is not downloaded again.
+	// Use this machine's module cache first.
 	shared := strings.TrimSpace(string(goEnv(t, "GOMODCACHE")))
 	proxies := "file://" + filepath.ToSlash(filepath.Join(shared, "cache", "download")) + "," + strings.TrimSpace(string(goEnv(t, "GOPROXY")))
 	download.Env = append(os.Environ(), "GOMODCACHE="+cache, "GOPROXY="+proxies, "GOFLAGS=-modcacherw")
@@ -91,7 +91,7 @@ func writeGoImage(t testing.TB, w io.Writer, modules string) error {
 	return archive.Close()
 }
 
-// addTree adds a folder, but for some of its own folders.
+// addTree adds the regular files of a folder to the archive, except those in the folders in without.
 func addTree(archive *tar.Writer, name, folder string, without ...string) error {
 	return filepath.WalkDir(folder, func(file string, entry fs.DirEntry, err error) error {
 		if err != nil {

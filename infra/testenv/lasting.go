@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// last is what is to be undone when the last test of the package has ended.
+// last has the folders and cleanups that Main handles after the package's last test.
 var last struct {
 	mu       sync.Mutex
 	folder   string
@@ -17,7 +17,8 @@ var last struct {
 	cleanups []func()
 }
 
-// Lasting is t for what the tests of a package share: its folders, and what is cleaned up, stay until Main returns.
+// Lasting returns t for resources that the tests of a package share: its folders stay and its cleanups wait until Main
+// has run all tests.
 func Lasting(t testing.TB) testing.TB { return lasting{t} }
 
 type lasting struct{ testing.TB }
@@ -47,10 +48,10 @@ func (l lasting) TempDir() string {
 	return path
 }
 
-// Failed is false: what is shared outlives the test that has begun it, and belongs to none.
+// Failed returns false: shared resources belong to no single test.
 func (lasting) Failed() bool { return false }
 
-// Main runs the tests of a package, undoes what was Lasting, and returns the exit code.
+// Main runs the tests of a package, cleans up the resources of Lasting, and returns the exit code.
 func Main(m *testing.M) int {
 	code := m.Run()
 	last.mu.Lock()

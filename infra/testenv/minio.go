@@ -6,7 +6,8 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-// StartMinIO runs a MinIO server with one drive. It knows buckets by path, and as hosts below localhost.
+// StartMinIO starts a MinIO server with one drive. It supports path-style bucket URLs, and virtual-hosted ones below
+// localhost.
 func StartMinIO(t testing.TB) *S3 {
 	t.Helper()
 	program, data := Tool(t, "minio"), t.TempDir()
@@ -16,22 +17,23 @@ func StartMinIO(t testing.TB) *S3 {
 			"MINIO_ROOT_USER=" + s.AccessKey,
 			"MINIO_ROOT_PASSWORD=" + s.SecretKey,
 			"MINIO_DOMAIN=localhost",
-			"MINIO_BROWSER=off", // no console: it would take a second port
+			"MINIO_BROWSER=off", // the console needs a second port
 			"MINIO_UPDATE=off",
 		}
 		p := Start(t, s.Name, env, program, "server", "--quiet", "--address", s.Addr, data)
 		p.WaitHTTP(t, s.Endpoint+"/minio/health/ready")
-		// It says so before it knows of users and policies.
+		// MinIO reports ready before it has loaded users and policies.
 		p.WaitUntil(t, "issues credentials", func() error { _, err := s.assumeRole(""); return err })
 		return p
 	})
 }
 
-// AssumeRole has MinIO issue temporary credentials with all that the server's own may do. They live 15 minutes, the
-// least that MinIO issues.
+// AssumeRole returns temporary credentials from MinIO with the permissions of the server's own. They expire after 15
+// minutes, MinIO's minimum.
 func (s *S3) AssumeRole(t testing.TB) credentials.Value { t.Helper(); return s.Permitted(t, "") }
 
-// Permitted is AssumeRole with only what a policy, in JSON, permits; an empty one is none.
+// Permitted is like AssumeRole, but limits the credentials to the permissions of a JSON policy. An empty policy sets no
+// limit.
 func (s *S3) Permitted(t testing.TB, policy string) credentials.Value {
 	t.Helper()
 	issued, err := s.assumeRole(policy)

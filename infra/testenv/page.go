@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write what the tests make into the documentation")
+var update = flag.Bool("update", false, "update the generated parts of the documentation")
 
-// Page fails the test unless a page of the documentation has this text between the lines that name the part, as
+// Page fails the test unless the documentation page has the text want between the lines
 //
-//	<!-- NAME: made by `make docs` -->
-//	<!-- /NAME -->
+//	<!-- PART: made by `make docs` -->
+//	<!-- /PART -->
 //
-// do. With -update it writes the text there. The page is named by its path from the repository's root.
+// With -update it writes the text there instead. page is a path relative to the repository's root.
 func Page(t testing.TB, page, part, want string) {
 	t.Helper()
 	path := filepath.Join(Root(), page)
@@ -26,11 +26,11 @@ func Page(t testing.TB, page, part, want string) {
 	begin, end := "<!-- "+part+": made by `make docs` -->\n", "<!-- /"+part+" -->"
 	before, rest, found := strings.Cut(string(whole), begin)
 	if !found {
-		t.Fatalf("%s has lost the line %q", page, begin)
+		t.Fatalf("%s: missing line %q", page, begin)
 	}
-	was, after, found := strings.Cut(rest, end)
+	got, after, found := strings.Cut(rest, end)
 	if !found {
-		t.Fatalf("%s has lost the line %q", page, end)
+		t.Fatalf("%s: missing line %q", page, end)
 	}
 	if *update {
 		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
@@ -38,12 +38,29 @@ func Page(t testing.TB, page, part, want string) {
 		}
 		return
 	}
-	if was != want {
-		t.Errorf("%s: run make docs. The part %q should be:\n%s\nand is:\n%s", page, part, want, was)
+	if got != want {
+		t.Errorf("%s: part %q is outdated, run make docs. Got:\n%s\nwant:\n%s", page, part, got, want)
 	}
 }
 
-// Table is a table of a page. The first row is its head; columns of numbers are those whose head ends with a colon.
+// Snippet returns the first block of code after a line of a page. page is a path from the repository's root.
+func Snippet(t testing.TB, page, line string) string {
+	t.Helper()
+	whole, err := os.ReadFile(filepath.Join(Root(), page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(whole), "\n"+line+"\n")
+	_, rest, begun := strings.Cut(rest, "\n```")
+	_, rest, _ = strings.Cut(rest, "\n") // the language
+	snippet, _, ended := strings.Cut(rest, "```\n")
+	if !found || !begun || !ended {
+		t.Fatalf("%s has no block of code behind the line %q", page, line)
+	}
+	return snippet
+}
+
+// Table returns a Markdown table. The first row is the header; a trailing colon in a header right-aligns its column.
 func Table(rows ...[]string) string {
 	var table strings.Builder
 	write := func(cells []string) { table.WriteString("| " + strings.Join(cells, " | ") + " |\n") }

@@ -8,16 +8,16 @@ import (
 	"testing"
 )
 
-// Podman is a podman whose images and containers are in folders of the test.
+// Podman is a podman with images and containers in the test's own folders.
 type Podman struct {
-	Storage string // what skopeo calls this storage: containers-storage:[driver@root+run]
+	Storage string // skopeo's name of this storage: containers-storage:[driver@root+run]
 
 	tool  string
 	flags []string
 	env   []string
 }
 
-// NewPodman makes the empty storage. registriesConf is the text of its registries.conf. It needs root.
+// NewPodman creates a podman with empty storage. registriesConf is the content of registries.conf. It needs root.
 func NewPodman(t testing.TB, registriesConf string) *Podman {
 	t.Helper()
 	needRoot(t, "podman")
@@ -34,7 +34,7 @@ func NewPodman(t testing.TB, registriesConf string) *Podman {
 			"--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "none", "--runtime", runc,
 		},
 	}
-	// Podman's own limits are higher than what root may set in some sandboxes.
+	// Podman's default limits are higher than root may set in some sandboxes.
 	const limits = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n"
 	for variable, text := range map[string]string{"CONTAINERS_REGISTRIES_CONF": registriesConf, "CONTAINERS_CONF": limits} {
 		path := filepath.Join(folder, variable)
@@ -43,11 +43,11 @@ func NewPodman(t testing.TB, registriesConf string) *Podman {
 		}
 		p.env = append(p.env, variable+"="+path)
 	}
-	t.Cleanup(func() { _ = p.Command("rm", "--all", "--force").Run() }) // there may be none
+	t.Cleanup(func() { _ = p.Command("rm", "--all", "--force").Run() }) // fails if there are no containers
 	return p
 }
 
-// Command is podman on this storage.
+// Command returns a podman command that uses this storage.
 func (p *Podman) Command(args ...string) *exec.Cmd {
 	cmd := exec.Command(p.tool, append(p.flags, args...)...)
 	cmd.Env = append(os.Environ(), p.env...)

@@ -9,9 +9,9 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-// Environment is what the program is told of its credentials for a bucket: the server's own. With ENTREPOT_TEST_POLICY,
-// which names the file that terraform/check writes, it gets such on MinIO as are permitted what the Terraform module for
-// MinIO grants, and no more.
+// Environment returns the environment variables with the program's credentials for a bucket: by default the server's own.
+// If ENTREPOT_TEST_POLICY names the file that terraform/check writes, credentials on MinIO have only the permissions that
+// the Terraform module for MinIO grants.
 func (s *S3) Environment(t testing.TB, bucket string) []string {
 	t.Helper()
 	v := credentials.Value{AccessKeyID: s.AccessKey, SecretAccessKey: s.SecretKey}
@@ -25,7 +25,7 @@ func (s *S3) Environment(t testing.TB, bucket string) []string {
 	return env
 }
 
-// grantedOn is the policy of the module, on another bucket than the one it was written down for.
+// grantedOn reads the module's policy from a file and returns it for another bucket.
 func grantedOn(t testing.TB, file, bucket string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -37,7 +37,7 @@ func grantedOn(t testing.TB, file, bucket string) string {
 		err = json.Unmarshal(text, &modules)
 	}
 	if err != nil || modules["minio"].Policy == nil {
-		t.Fatalf("ENTREPOT_TEST_POLICY: %s has no policy of the module minio: %v", file, err)
+		t.Fatalf("ENTREPOT_TEST_POLICY: no policy of the module minio in %s: %v", file, err)
 	}
 	const arn = "arn:aws:s3:::"
 	return strings.ReplaceAll(string(modules["minio"].Policy), arn+modules["minio"].Bucket, arn+bucket)

@@ -8,15 +8,15 @@ import (
 	"testing"
 )
 
-// The ports that servers of tests get are none that a system takes for outgoing connections or for port 0 (32768 and
-// up): another test would else have one between here and the server's start.
+// FreeAddr returns ports from firstPort to firstPort+ports-1. Linux uses 32768 and up for outgoing connections and port 0;
+// another process could take such a port before the server listens on it.
 const firstPort, ports = 10_000, 22_000
 
 var lastPort atomic.Uint32
 
 func init() { lastPort.Store(rand.Uint32N(ports)) }
 
-// FreeAddr returns host with a port that is free now, and that no other call in this process is given.
+// FreeAddr returns host with a free port. Calls in one process return different ports.
 func FreeAddr(t testing.TB, host string) string {
 	t.Helper()
 	for range ports {

@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// Process is a program that runs in the background of a test. It is killed, with its children, when the test ends; its
-// output is shown where the test fails.
+// A Process is a program that runs in the background of a test. When the test ends, the process and its children are
+// killed; if the test failed, its last output is logged.
 type Process struct {
 	Name string
 	Cmd  *exec.Cmd
-	Log  string // path of the file that has its standard output and standard error
+	Log  string // path of the file with its standard output and standard error
 
 	done chan struct{}
 	once sync.Once
@@ -51,13 +51,13 @@ func Start(t testing.TB, name string, env []string, path string, args ...string)
 	return p
 }
 
-// Kill ends the process and its children at once, and waits for it. A killed one stays killed.
+// Kill kills the process and its children, and waits for the process to end. Calling it again has no effect.
 func (p *Process) Kill() {
 	p.once.Do(func() {
-		if p.isAnothers() {
+		if p.pidReused() {
 			return
 		}
-		_ = syscall.Kill(-p.Cmd.Process.Pid, syscall.SIGKILL) // it may have ended by itself, and its children live on
+		_ = syscall.Kill(-p.Cmd.Process.Pid, syscall.SIGKILL) // even if it has exited, for children that still run
 		<-p.done
 	})
 }
@@ -65,8 +65,8 @@ func (p *Process) Kill() {
 // Exited is closed when the process has ended.
 func (p *Process) Exited() <-chan struct{} { return p.done }
 
-// isAnothers tells whether the process has ended, and the system has given its number to another since.
-func (p *Process) isAnothers() bool {
+// pidReused reports whether the process has ended and another process has its pid.
+func (p *Process) pidReused() bool {
 	select {
 	case <-p.done:
 		_, err := os.Stat(fmt.Sprintf("/proc/%d", p.Cmd.Process.Pid))
@@ -84,14 +84,15 @@ func (p *Process) Signal(t testing.TB, s os.Signal) {
 	}
 }
 
-// Wait waits for the process to end by itself and returns its exit code; -1 where a signal ended it.
+// Wait waits for the process to exit and returns its exit code, or -1 if a signal ended it. The test fails if the process
+// still runs after atMost.
 func (p *Process) Wait(t testing.TB, atMost time.Duration) int {
 	t.Helper()
 	select {
 	case <-p.done:
 		return p.Cmd.ProcessState.ExitCode()
 	case <-time.After(atMost):
-		t.Fatalf("%s still runs after %s", p.Name, atMost)
+		t.Fatalf("%s is still running after %s", p.Name, atMost)
 		return -1
 	}
 }
@@ -106,7 +107,7 @@ func (p *Process) Output(t testing.TB) string {
 	return string(out)
 }
 
-// WaitHTTP waits until url answers with any status below 500.
+// WaitHTTP waits until a GET of url returns a status below 500, as WaitUntil does.
 func (p *Process) WaitHTTP(t testing.TB, url string) {
 	t.Helper()
 	client := &http.Client{Timeout: 2 * time.Second}
@@ -123,7 +124,8 @@ func (p *Process) WaitHTTP(t testing.TB, url string) {
 	})
 }
 
-// WaitUntil polls until ready returns nil, for at most a minute and only while the process lives.
+// WaitUntil polls ready until it returns nil. It fails the test after a minute, or if the process ends. what completes
+// the sentence "NAME ended before it ...".
 func (p *Process) WaitUntil(t testing.TB, what string, ready func() error) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
@@ -138,11 +140,12 @@ func (p *Process) WaitUntil(t testing.TB, what string, ready func() error) {
 		case <-time.After(50 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within a minute: %s: %v\n%s", p.Name, what, err, tail(p.Output(t), 40))
+			t.Fatalf("%s: timed out after a minute: %s: %v\n%s", p.Name, what, err, tail(p.Output(t), 40))
 		}
 	}
 }
 
+// tail returns the last lines of s.
 func tail(s string, lines int) string {
 	all := strings.Split(strings.TrimRight(s, "\n"), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")

@@ -10,18 +10,17 @@ import (
 	"testing"
 )
 
-// builds are the programs that this test binary has built, by the flags of the build.
+// builds has the programs that this test binary has built, by build flags.
 var builds struct {
 	mu    sync.Mutex
 	paths map[string]func() (string, error)
 }
 
-// Program builds the program, once for each test binary, and returns its path. With ENTREPOT_TEST_RACE set it has the
-// race detector in it; ENTREPOT_TEST_PROGRAM names one that is built already. A package whose tests call it has
+// Program builds entrepot, once per test binary, and returns its path. If ENTREPOT_TEST_RACE is set, the build includes
+// the race detector. If ENTREPOT_TEST_PROGRAM names a program, Program returns that instead. To remove the program after
+// the tests, a package that calls Program needs
 //
 //	func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
-//
-// so that what was built is removed.
 func Program(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv("ENTREPOT_TEST_PROGRAM"); path != "" {
@@ -30,27 +29,27 @@ func Program(t testing.TB) string {
 	return ProgramWith(t)
 }
 
-// tag is that of all builds; the Makefile says why.
+// tag is the build tag of all builds. The Makefile gives the reason.
 const tag = "lambda.norpc"
 
-// ProgramWith is Program with build tags besides those of all builds, and always built.
+// ProgramWith is like Program, but adds build tags and ignores ENTREPOT_TEST_PROGRAM.
 func ProgramWith(t testing.TB, tags ...string) string {
 	t.Helper()
 	flags := []string{"-tags=" + strings.Join(append(tags, tag), ",")}
 	if os.Getenv("ENTREPOT_TEST_RACE") != "" {
 		flags = append(flags, "-race")
 	}
-	return built(t, nil, flags...)
+	return buildOnce(t, nil, flags...)
 }
 
-// ReleasedProgram is the program as the Dockerfile builds it: static, stripped, and never with the race detector in it.
+// ReleasedProgram builds entrepot as the Dockerfile does: static, stripped and without the race detector.
 func ReleasedProgram(t testing.TB) string {
 	t.Helper()
-	return built(t, []string{"CGO_ENABLED=0"}, "-trimpath", "-tags="+tag, "-ldflags=-s -w")
+	return buildOnce(t, []string{"CGO_ENABLED=0"}, "-trimpath", "-tags="+tag, "-ldflags=-s -w")
 }
 
-// built is the path of the program as it is built with flags.
-func built(t testing.TB, env []string, flags ...string) string {
+// buildOnce builds the program with flags unless this test binary has done so, and returns its path.
+func buildOnce(t testing.TB, env []string, flags ...string) string {
 	t.Helper()
 	key := strings.Join(flags, " ")
 	builds.mu.Lock()
@@ -81,28 +80,28 @@ func buildProgram(folder string, env, flags []string) (string, error) {
 	return path, nil
 }
 
-// StartProgram starts the program to serve, as Start does. A panic or a data race that it writes of fails the test.
+// StartProgram starts `entrepot serve` as Start does. A panic or data race in the program fails the test.
 func StartProgram(t testing.TB, env ...string) *Process {
 	t.Helper()
 	return StartServe(t, Program(t), env...)
 }
 
-// StartServe is StartProgram for the program at a path.
+// StartServe is like StartProgram, for the program at path.
 func StartServe(t testing.TB, path string, env ...string) *Process {
 	t.Helper()
 	p := Start(t, "entrepot", env, path, "serve")
-	MayNotCrash(t, p)
+	FailOnCrash(t, p)
 	return p
 }
 
-// MayNotCrash fails the test where the program writes of a panic or of a data race.
-func MayNotCrash(t testing.TB, p *Process) {
+// FailOnCrash fails the test at its end if the process's output reports a panic or a data race.
+func FailOnCrash(t testing.TB, p *Process) {
 	t.Helper()
 	t.Cleanup(func() {
 		out := p.Output(t)
 		for _, sign := range []string{"panic: ", "fatal error: ", "WARNING: DATA RACE"} {
 			if _, report, found := strings.Cut(out, sign); found {
-				t.Errorf("the program has written: %s%.4000s", sign, report)
+				t.Errorf("%s crashed: %s%.4000s", p.Name, sign, report)
 			}
 		}
 	})

@@ -11,22 +11,22 @@ import (
 	"time"
 )
 
-// Registry is a registry of the reference implementation (distribution) with its content in a folder of the test. It
-// takes pushes and deletes from anybody.
+// A Registry is a server of the reference implementation, distribution, with its content in a folder of the test. It
+// accepts pushes and deletes without credentials.
 type Registry struct {
 	Addr string // host:port, plain HTTP
 
 	process *Process
 }
 
-// StartRegistry starts an empty registry on a free port of host, an address like 127.0.0.2.
+// StartRegistry starts an empty registry on a free port of host, an address such as 127.0.0.2.
 func StartRegistry(t testing.TB, host string) *Registry {
 	t.Helper()
 	tool := Tool(t, "registry")
 	folder := t.TempDir()
 	r := &Registry{Addr: FreeAddr(t, host)}
 	config := filepath.Join(folder, "config.yml")
-	// Layers that live elsewhere are let in, since a mirror has to pass on manifests that name such.
+	// Allow manifests with foreign layers, which a mirror must pass on.
 	text := fmt.Sprintf(`version: 0.1
 log: {level: warn, accesslog: {disabled: false}}
 storage:
@@ -43,39 +43,39 @@ validation: {manifests: {urls: {allow: ["^https?://"]}}}
 	return r
 }
 
-// URL is where the registry answers, without a slash at the end.
+// URL returns the registry's URL, without a trailing slash.
 func (r *Registry) URL() string { return "http://" + r.Addr }
 
-// Answer is a request that a registry has answered.
+// An Answer is a request that a registry has served.
 type Answer struct {
 	Method string
-	Path   string // with its query
+	Path   string // including the query
 	Status int
-	Bytes  int64 // of the body
+	Bytes  int64 // size of the response body
 }
 
-// One line for each, in Apache's format: ... "GET /v2/ HTTP/1.1" 200 2 "" "agent".
+// accessLine matches a line of the access log, in Apache's format: ... "GET /v2/ HTTP/1.1" 200 2 "" "agent".
 var accessLine = regexp.MustCompile(`(?m)"([A-Z]+) (\S+) HTTP/[0-9.]+" (\d{3}) (\d+) `)
 
-// Answers lists what the registry has answered so far, oldest first.
+// Answers returns the requests that the registry has served so far, oldest first.
 func (r *Registry) Answers(t testing.TB) []Answer {
 	t.Helper()
 	var answers []Answer
 	for _, match := range accessLine.FindAllStringSubmatch(r.process.Output(t), -1) {
 		answer := Answer{Method: match[1], Path: match[2]}
-		answer.Status, _ = strconv.Atoi(match[3])            // the expression lets only digits in
+		answer.Status, _ = strconv.Atoi(match[3])            // the expression matches only digits
 		answer.Bytes, _ = strconv.ParseInt(match[4], 10, 64) // likewise
 		answers = append(answers, answer)
 	}
 	return answers
 }
 
-// Stop ends the registry for good and makes sure that its address refuses connections.
+// Stop kills the registry and fails the test if its address still accepts connections.
 func (r *Registry) Stop(t testing.TB) {
 	t.Helper()
 	r.process.Kill()
 	if conn, err := net.DialTimeout("tcp", r.Addr, time.Second); err == nil {
 		conn.Close()
-		t.Fatalf("something still answers at the address of the stopped registry, %s", r.Addr)
+		t.Fatalf("%s still accepts connections after the registry stopped", r.Addr)
 	}
 }

@@ -13,7 +13,7 @@ func needRoot(t testing.TB, name string) {
 	}
 }
 
-// shortTempDir is a t.TempDir whose path leaves room for the name of a socket, which may have 107 bytes.
+// shortTempDir is like t.TempDir, but with a path short enough for a Unix socket, whose limit is 107 bytes.
 func shortTempDir(t testing.TB) string {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "e2e-")
@@ -21,8 +21,8 @@ func shortTempDir(t testing.TB) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		// What a tool has started, such as podman's conmon, may still be writing here. It ends by itself, and a folder
-		// that stays behind says nothing about what is tested.
+		// A tool's child process, such as podman's conmon, may still be writing here until it exits. A folder left behind
+		// does not fail the test.
 		err := os.RemoveAll(folder)
 		for until := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(until); err = os.RemoveAll(folder) {
 			time.Sleep(100 * time.Millisecond)

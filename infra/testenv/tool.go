@@ -1,5 +1,5 @@
-// Package testenv runs the real parts that the tests stand on: object stores, registries and clients, each started on
-// a free loopback port and stopped when the test ends. It knows how they are started and nothing of what is tested.
+// Package testenv starts the real servers and clients that tests use: object stores, registries, container runtimes. Each
+// listens on a free loopback port and stops when the test ends. The package does not depend on the code under test.
 package testenv
 
 import (
@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Tool finds a program: among those that `make tools` installs, else on the PATH. A test whose tool is missing is
-// skipped, and says so; with ENTREPOT_TEST_STRICT set, as the Makefile does, it fails.
+// Tool returns the path of a program: from .tools/bin, where `make tools` installs it, or else from the PATH. It calls Missing
+// if neither has it.
 func Tool(t testing.TB, name string) string {
 	t.Helper()
 	if path := filepath.Join(Root(), ".tools", "bin", name); isFile(path) {
@@ -24,16 +24,7 @@ func Tool(t testing.TB, name string) string {
 	return ""
 }
 
-// Missing ends a test that cannot run on this machine: loudly skipped, or failed where nothing may be skipped.
-func Missing(t testing.TB, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("ENTREPOT_TEST_STRICT") != "" {
-		t.Fatalf("CANNOT RUN: "+format, args...)
-	}
-	t.Skipf("SKIPPED, CANNOT RUN HERE: "+format, args...)
-}
-
-// Root is the folder of the checkout.
+// Root returns the repository's root folder.
 func Root() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "..", "..")

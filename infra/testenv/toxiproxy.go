@@ -7,13 +7,13 @@ import (
 	toxiproxy "github.com/Shopify/toxiproxy/v2/client"
 )
 
-// Toxiproxy is a server that stands between a program and what it talks to, and spoils the connections.
+// Toxiproxy is a proxy server that injects network faults between two programs.
 type Toxiproxy struct {
 	process *Process
 	client  *toxiproxy.Client
 }
 
-// StartToxiproxy starts a server without ways.
+// StartToxiproxy starts a server without links.
 func StartToxiproxy(t testing.TB) *Toxiproxy {
 	t.Helper()
 	addr := FreeAddr(t, "127.0.0.1")
@@ -21,72 +21,72 @@ func StartToxiproxy(t testing.TB) *Toxiproxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// LOG_LEVEL: it has a line for each connection else. The program is called as its folder in the repository is.
+	// The program is named "server". Without LOG_LEVEL it logs every connection.
 	p := Start(t, "toxiproxy", []string{"LOG_LEVEL=error"}, Tool(t, "server"), "-host", host, "-port", port)
 	p.WaitHTTP(t, "http://"+addr+"/version")
 	return &Toxiproxy{process: p, client: toxiproxy.NewClient(addr)}
 }
 
-// Way is a network connection between two programs. What is done to it holds until it is mended.
-type Way struct {
-	Addr string // where it begins: host:port
+// A Link is a network path between two programs. A fault lasts until Restore.
+type Link struct {
+	Addr string // address to dial, host:port
 
 	proxy *toxiproxy.Proxy
 }
 
-// Way makes a new one to an address.
-func (x *Toxiproxy) Way(t testing.TB, to string) *Way {
+// Link creates a link to an address.
+func (x *Toxiproxy) Link(t testing.TB, to string) *Link {
 	t.Helper()
 	addr := FreeAddr(t, "127.0.0.1")
 	proxy, err := x.client.CreateProxy(addr, addr, to)
 	if err != nil {
-		t.Fatalf("make a way to %s: %v", to, err)
+		t.Fatalf("create link to %s: %v", to, err)
 	}
-	return &Way{Addr: addr, proxy: proxy}
+	return &Link{Addr: addr, proxy: proxy}
 }
 
-// Cut breaks all connections, and has new ones refused.
-func (w *Way) Cut(t testing.TB) {
+// Cut closes all connections and refuses new ones.
+func (l *Link) Cut(t testing.TB) {
 	t.Helper()
-	if err := w.proxy.Disable(); err != nil {
-		t.Fatalf("cut the way: %v", err)
+	if err := l.proxy.Disable(); err != nil {
+		t.Fatalf("cut link: %v", err)
 	}
 }
 
-// Block lets no byte through in either direction: connections stay open, and nobody learns why nothing comes.
-func (w *Way) Block(t testing.TB) {
+// Block drops all bytes in both directions. Connections stay open, so neither side sees an error.
+func (l *Link) Block(t testing.TB) {
 	t.Helper()
-	w.spoil(t, "timeout", toxiproxy.Attributes{"timeout": 0})
+	l.addToxic(t, "timeout", toxiproxy.Attributes{"timeout": 0})
 }
 
-// Slow lets through so many bytes a second for each connection in each direction.
-func (w *Way) Slow(t testing.TB, bytesPerSecond int) {
+// Slow limits each connection to bytesPerSecond in each direction.
+func (l *Link) Slow(t testing.TB, bytesPerSecond int) {
 	t.Helper()
-	w.spoil(t, "bandwidth", toxiproxy.Attributes{"rate": max(1, bytesPerSecond/1000)})
+	l.addToxic(t, "bandwidth", toxiproxy.Attributes{"rate": max(1, bytesPerSecond/1000)})
 }
 
-func (w *Way) spoil(t testing.TB, kind string, attributes toxiproxy.Attributes) {
+func (l *Link) addToxic(t testing.TB, kind string, attributes toxiproxy.Attributes) {
 	t.Helper()
 	for _, direction := range []string{"upstream", "downstream"} {
-		if _, err := w.proxy.AddToxic(direction, kind, direction, 1, attributes); err != nil {
-			t.Fatalf("spoil the way by a %s %s: %v", direction, kind, err)
+		if _, err := l.proxy.AddToxic(direction, kind, direction, 1, attributes); err != nil {
+			t.Fatalf("add %s toxic %s to link: %v", direction, kind, err)
 		}
 	}
 }
 
-// Mend undoes all that was done. Connections that were blocked are broken.
-func (w *Way) Mend(t testing.TB) {
+// Restore removes all faults. It closes connections that were blocked.
+func (l *Link) Restore(t testing.TB) {
 	t.Helper()
-	toxics, err := w.proxy.Toxics()
+	toxics, err := l.proxy.Toxics()
 	for _, toxic := range toxics {
 		if err == nil {
-			err = w.proxy.RemoveToxic(toxic.Name)
+			err = l.proxy.RemoveToxic(toxic.Name)
 		}
 	}
 	if err == nil {
-		err = w.proxy.Enable()
+		err = l.proxy.Enable()
 	}
 	if err != nil {
-		t.Fatalf("mend the way: %v", err)
+		t.Fatalf("restore link: %v", err)
 	}
 }

@@ -34,43 +34,30 @@ type link struct {
 	room    *semaphore.Weighted
 	breaks  func(at int64) error // called for each piece; may be nil
 
-	mu       sync.Mutex
-	reserved int
-	asked    []string
+	downloads int
+	mu        sync.Mutex
+	asked     []string
 }
 
+// errTooMany: there are more downloads than there may be.
+var errTooMany = &upstream.Error{Status: 400}
+
 func newLink(segments int, downloads int64) *link {
-	return &link{content: bytes.Repeat([]byte("entrepot"), segments*segmentSize/8), room: semaphore.NewWeighted(downloads)}
+	return &link{content: bytes.Repeat([]byte("entrepot"), segments*segmentSize/8), room: semaphore.NewWeighted(downloads), downloads: int(downloads)}
 }
 
 func (l *link) Size(context.Context) (int64, error) { return int64(len(l.content)), nil }
 
 func (l *link) Repository() string { return "app" }
 
-func (l *link) Busy() bool { return false }
-
-func (l *link) Reserve(n int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.room.TryAcquire(int64(n)) {
-		return false
-	}
-	l.reserved += n
-	return true
-}
+func (l *link) Link() (string, int) { return "upstream", l.downloads }
 
 func (l *link) Open(ctx context.Context, offset, end int64) (*upstream.Part, error) {
 	l.mu.Lock()
 	l.asked = append(l.asked, fmt.Sprintf("%d-%d", offset, end))
-	reserved := l.reserved > 0
-	if reserved {
-		l.reserved--
-	}
 	l.mu.Unlock()
-	if !reserved {
-		if err := l.room.Acquire(ctx, 1); err != nil {
-			return nil, err
-		}
+	if !l.room.TryAcquire(1) {
+		return nil, errTooMany
 	}
 	if err := sleep(ctx, roundTrip); err != nil {
 		l.room.Release(1)
@@ -113,9 +100,10 @@ func (b *linkBody) Close() error {
 }
 
 func newFills(connections int, memorySize int64) *fill.Fills {
+	store := &memory.Store{}
 	return fill.New(fill.Config{
-		Store: &memory.Store{}, Realm: layout.Public, SegmentSize: segmentSize, Memory: memorySize, Connections: connections,
-		Leases: func(context.Context) (bool, error) { return false, nil }, Log: slog.New(slog.DiscardHandler), Metrics: fill.NewMetrics(nil),
+		Store: store, Realm: layout.Public, SegmentSize: segmentSize, Memory: memorySize, Connections: connections,
+		Abilities: abilities(store, false), Log: slog.New(slog.DiscardHandler), Metrics: fill.NewMetrics(nil),
 	})
 }
 
@@ -131,7 +119,7 @@ func (l *link) fill(t *testing.T, connections int) time.Duration {
 	return time.Since(began)
 }
 
-func TestTheNextSegmentIsAskedForSoEarlyThatNoRoundTripIsLost(t *testing.T) {
+func TestLookAheadSavesRoundTrips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLink(12, 100)
 		took := l.fill(t, 3)
@@ -146,7 +134,7 @@ func TestTheNextSegmentIsAskedForSoEarlyThatNoRoundTripIsLost(t *testing.T) {
 	})
 }
 
-func TestWhereAnUpstreamMayHaveNoMoreDownloadsTheNextSegmentIsAskedForWhenThePresentOneIsHere(t *testing.T) {
+func TestNoLookAheadWithoutFreeDownloadSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLink(12, 1)
 		took := l.fill(t, 1)
@@ -157,34 +145,43 @@ func TestWhereAnUpstreamMayHaveNoMoreDownloadsTheNextSegmentIsAskedForWhenThePre
 }
 
 // A worker that kept the download of its next segment while it waits for one to go on with would wait for itself.
-func TestAConnectionThatBreaksGivesUpTheDownloadOfTheNextSegment(t *testing.T) {
+func TestBrokenConnectionFreesTheNextSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLink(3, 2)
+		l, other := newLink(3, 2), newLink(1, 2)
+		l.content[0]++
+		other.room = l.room
+		fills := newFills(1, 100*segmentSize)
+		defer fills.Close()
 		var once sync.Once
 		l.breaks = func(at int64) (err error) {
 			if at > segmentSize*97/100 {
 				once.Do(func() {
 					err = errBroken
-					go func() { _ = l.room.Acquire(context.Background(), 1) }() // somebody else, from now on
-					synctest.Wait()
+					_, err := fills.Join(t.Context(), digest.FromBytes(other.content), other) // waits for a download
+					require.NoError(t, err)
 				})
 			}
 			return err
 		}
-		assert.Less(t, l.fill(t, 1), 35*roundTrip)
-		assert.True(t, l.room.TryAcquire(1))
+		began := time.Now()
+		f, err := fills.Join(t.Context(), digest.FromBytes(l.content), l)
+		require.NoError(t, err)
+		require.NoError(t, f.Wait(t.Context()))
+		assert.Less(t, time.Since(began), 35*roundTrip)
+		fills.Close()
+		assert.True(t, l.room.TryAcquire(2))
 	})
 }
 
 // Those whose connection broke have memory and wait for a download, the others have the downloads and wait for memory.
-func TestThoseWhoWaitForMemoryAndThoseWhoWaitForADownloadDoNotWaitForEachOther(t *testing.T) {
+func TestMemoryAndSlotsDoNotDeadlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		room := semaphore.NewWeighted(2)
 		fills := newFills(2, 2*segmentSize)
 		defer fills.Close()
 		var all []*fill.Fill
 		for i := range 2 {
-			l := newLink(4, 0)
+			l := newLink(4, 2)
 			l.room = room
 			l.content[0] = byte(i)
 			var broken sync.Map
@@ -200,9 +197,11 @@ func TestThoseWhoWaitForMemoryAndThoseWhoWaitForADownloadDoNotWaitForEachOther(t
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
+		var waits sync.WaitGroup
 		for _, f := range all {
-			require.NoError(t, f.Wait(ctx))
+			waits.Go(func() { assert.NoError(t, f.Wait(ctx)) }) // one that nobody waits for makes way
 		}
+		waits.Wait()
 		assert.True(t, room.TryAcquire(2))
 	})
 }

@@ -31,7 +31,7 @@ func (w *world) client(n int) {
 		time.Sleep(between(dice, time.Millisecond, 40*time.Second))
 		c.chooseManner()
 	}
-	began := time.Now()
+	began, bad := time.Now(), 0
 	at := w.replicas[dice.IntN(len(w.replicas))]
 	for tries := 1; ; tries++ {
 		if at.gone() {
@@ -49,7 +49,7 @@ func (w *world) client(n int) {
 		}
 		switch {
 		case err == nil || errors.Is(err, errQuit):
-			w.note("%s: done", name)
+			w.logf("%s: done", name)
 			return
 		case errors.Is(err, errHop) && time.Since(began) <= w.patience():
 			time.Sleep(10 * time.Millisecond)
@@ -62,17 +62,22 @@ func (w *world) client(n int) {
 			w.fail("%s got an error from %s, which nothing has befallen: %v", name, at.name, err)
 			return
 		}
-		w.note("%s: %s: %v", name, at.name, err)
+		w.logf("%s: %s: %v", name, at.name, err)
+		if errors.Is(err, fill.ErrBadBlob) {
+			if bad++; w.Bad > 0 && w.Leases && w.calm() && w.Breaks == 0 && bad > 1 {
+				w.fail("%s got wrong bytes %d times, though all replicas know by then whose they are", name, bad)
+				return
+			}
+		}
 		time.Sleep(time.Second)
 	}
 }
 
-// mayRefuse tells whether an error may be the answer to a client of a replica that nothing has befallen: where the
-// upstream refused to begin, where one leader after the other was lost before the size was known, and where somebody
-// deleted late what had become another's.
+// mayRefuse reports whether a client of an intact replica may get an error: the upstream refused to begin, several leaders
+// were lost before the size was known, or somebody deleted late what belonged to another by then.
 func (w *world) mayRefuse(err error) bool {
 	refused := new(upstream.Error)
-	late := (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, backend.ErrLate)) && (w.struckBy("pause", "die", "close") > 1 || w.Latency > 100*time.Millisecond)
+	late := (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, backend.ErrLate)) && (w.struckBy("pause", "die", "close") > 1 || w.Latency > 100*time.Millisecond || w.Refusal.Of != "")
 	if w.Outage.Lasts > 0 && errors.Is(err, errNoHeaders) && errors.Is(err, errLost) {
 		return true // it can ask another replica
 	}
@@ -100,7 +105,7 @@ func (c *client) chooseManner() {
 	}
 }
 
-// read asks one replica once, and returns nil where the answer was complete.
+// read asks one replica once, and returns nil if the response was complete.
 func (c *client) read(r *replica) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -114,7 +119,11 @@ func (c *client) read(r *replica) error {
 func (c *client) readFrom(ctx context.Context, r *replica, got *fill.Fill) error {
 	w := c.world
 	if got.Tiny() {
-		if err := got.Wait(ctx); err != nil {
+		err := got.Wait(ctx)
+		if errors.Is(err, fill.ErrUnstored) {
+			err = got.Verified(ctx)
+		}
+		if err != nil {
 			return fmt.Errorf("wait: %w", err)
 		}
 	}
@@ -139,7 +148,7 @@ func (c *client) readFrom(ctx context.Context, r *replica, got *fill.Fill) error
 // longestWait is how long a reader of a replica that nothing has befallen may wait for a byte: for all of the blob to be
 // fetched and stored, and for each leader that is lost until another has taken over.
 func (w *world) longestWait() time.Duration {
-	if !w.honest() || w.Breaks > 0 || w.Losses > 0 {
+	if !w.honest() || w.Breaks > 0 || w.Losses > 0 || w.Refusal.Of != "" {
 		return patience
 	}
 	segments := time.Duration(w.Size/segmentSize + 1)

@@ -1,8 +1,8 @@
-// Package fill lands blobs: it takes a blob's bytes from an upstream once, gives them to every reader as they come, and
-// puts them in the bucket, where they become visible only when their hash is right.
+// Package fill brings blobs into the bucket: it fetches the bytes of a blob from an upstream once, for all clients of all
+// replicas, gives them to every reader as they arrive, and makes them visible in the bucket only when their hash is right.
 //
-// A Fill is one blob on its way: a growing object of known size. It is cut in segments, which are held in memory until
-// they are stored, so that memory is bounded and nothing is spooled to disk. A Reader takes its bytes from the segments
-// in memory, else from those in the bucket, else from the finished object; a slow one falls behind and disturbs nobody.
-// What a blob is for, and where its bytes come from, is not known here.
+// A Fill takes the blob's lease and leads, or follows the replica that has it. The parts of a fill are packages below this
+// one: growing holds the bytes and serves readers, transfer fetches, landing stores, and budget shares memory, download
+// slots and places between fills. This package decides who does what, keeps the lease, and hands over at shutdown. It does
+// not know what a blob is for.
 package fill

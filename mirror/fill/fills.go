@@ -1,17 +1,21 @@
 package fill
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/maypok86/otter/v2"
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/entrepot-io/entrepot/backend"
+	"github.com/entrepot-io/entrepot/bounded"
+	"github.com/entrepot-io/entrepot/mirror/ability"
+	"github.com/entrepot-io/entrepot/mirror/fill/budget"
+	"github.com/entrepot-io/entrepot/mirror/fill/landing"
 	"github.com/entrepot-io/entrepot/mirror/layout"
 	"github.com/entrepot-io/entrepot/mirror/lease"
 	"github.com/entrepot-io/entrepot/upstream"
@@ -21,28 +25,29 @@ import (
 type Config struct {
 	Store       backend.Store
 	Realm       layout.Realm
-	SegmentSize int64         // bytes; default 8 MiB; at least backend.MinPart
-	Memory      int64         // bytes that all segments together may hold; default 256 MiB; at least one segment
-	Connections int           // to the source, for each blob; default 4
-	OpenTimeout time.Duration // until a source's size is known; default 12 s
-	// Freezes: the process may be frozen when a request ends, and HandOver is called before. No segment is begun that would
-	// hardly be complete at the deadline of the context with which its fill was begun.
+	SegmentSize int64           // bytes; default 8 MiB; at least backend.MinPart
+	Buffers     *bounded.Budget // for reading leases; nil: unlimited
+	Memory      int64           // bytes that all segments together may hold; default 256 MiB; at least one segment
+	Connections int             // to the source, for each blob; default 4
+	Upstreams   int             // of all blobs: if there is more than one, none may have all the memory
+	OpenTimeout time.Duration   // until a source's size is known; default 12 s
+	// Freezes says that the process may be frozen when a request ends, after a call of HandOver. No segment is begun that
+	// would hardly be complete at the deadline of the context with which its fill was begun.
 	Freezes bool
 
-	// Leases tells whether the store can hold leases. Where it cannot, every replica fills for itself.
-	Leases   func(context.Context) (bool, error)
-	OnStored func(d digest.Digest, size int64) // called when a blob is known to be in the bucket; may be nil
-	Log      *slog.Logger
-	Metrics  *Metrics // see NewMetrics
+	Abilities *ability.Abilities // of Store
+	Log       *slog.Logger
+	Metrics   *Metrics // see NewMetrics
 }
 
-// Fills are the blobs on their way in this process. Each has one transfer, however many ask for it.
+// Fills are the blobs on their way in this process. Each has one transfer, however many clients ask for it.
 type Fills struct {
 	Config
-	leases lease.Leases[State]
-	memory *memory
-	puts   chan struct{}
-	moves  atomic.Bool // the store has been seen to be unable to compose
+	leases lease.Leases[landing.State]
+	budget *budget.Budget
+	turns  *landing.Turns
+	// distrusted has epochs whose segments did not hash to their blob, and could not be deleted without a lease.
+	distrusted *otter.Cache[string, struct{}]
 
 	mu      sync.Mutex
 	shift   *shift // that new fills belong to
@@ -51,87 +56,98 @@ type Fills struct {
 	closed  bool
 }
 
-const (
-	// concurrentPuts bounds the segments of all fills that are being stored at one time.
-	concurrentPuts = 16
-	// joinTimeout bounds the wait for a size, whoever is finding it out.
-	joinTimeout = 18 * time.Second
-)
+// maxDistrusted limits the remembered bad epochs.
+const maxDistrusted = 1000
 
-// New starts with no fills.
+// joinTimeout limits the wait for a size.
+const joinTimeout = 18 * time.Second
+
+// New returns Fills without a fill.
 func New(cfg Config) *Fills {
-	if cfg.SegmentSize == 0 {
-		cfg.SegmentSize = 8 << 20
-	}
-	if cfg.Memory == 0 {
-		cfg.Memory = 256 << 20
-	}
-	if cfg.Connections == 0 {
-		cfg.Connections = 4
-	}
-	if cfg.OpenTimeout == 0 {
-		cfg.OpenTimeout = 12 * time.Second
-	}
-	f := &Fills{
-		Config: cfg,
-		leases: lease.Leases[State]{Store: cfg.Store},
-		memory: &memory{
-			size: cfg.Memory,
-			unit: cfg.SegmentSize,
-			all:  semaphore.NewWeighted(cfg.Memory),
-		},
-		puts:    make(chan struct{}, concurrentPuts),
+	cfg.SegmentSize = cmp.Or(cfg.SegmentSize, 8<<20)
+	cfg.Memory = cmp.Or(cfg.Memory, 256<<20)
+	cfg.Connections = cmp.Or(cfg.Connections, 4)
+	cfg.OpenTimeout = cmp.Or(cfg.OpenTimeout, 12*time.Second)
+	return &Fills{
+		Config:  cfg,
+		leases:  lease.Leases[landing.State]{Store: cfg.Store, IfMatch: cfg.Abilities.IfMatch, Memory: cfg.Buffers},
+		budget:  budget.New(cfg.Memory, cfg.SegmentSize, cfg.Upstreams < 2),
+		turns:   landing.NewTurns(),
 		running: map[digest.Digest]*Fill{},
 		shift:   newShift(),
+
+		distrusted: otter.Must(&otter.Options[string, struct{}]{MaximumSize: maxDistrusted}),
 	}
-	return f
 }
 
-// Join returns the fill of a blob once its size is known, and begins it where there is none; where the blob is in the
-// bucket already, the fill is one that is at its end. The source is that of the one who begins it; what that refuses
-// counts for its repository alone. The transfer belongs to Fills and not to the caller: it goes on when ctx ends. The
-// errors are the source's and the store's, and ErrHandedOver.
+// Join returns the fill of a blob once its size is known, and begins it if there is none. Look for the blob in the bucket
+// first: a fill of a blob that is there takes the lease before it notices, and is then at its end. The source is that of the caller that begins the fill; what it refuses counts for its
+// repository alone. The transfer belongs to Fills: it continues when ctx ends. The errors are those of the source and of
+// the store, and ErrHandedOver.
 func (f *Fills) Join(ctx context.Context, d digest.Digest, source Source) (*Fill, error) {
 	until, _ := ctx.Deadline()
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
 	for {
-		fill, err := f.findOrBegin(d, source, until)
+		fill, err := f.findOrBegin(ctx, d, source, until)
 		if err != nil {
 			return nil, err
 		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-fill.opened:
-		}
+		defer fill.account.Leave()
+		err = fill.blob.AwaitSize(ctx)
 		refused := new(upstream.Error)
 		switch {
-		case fill.openError == nil:
+		case err == nil:
 			return fill, nil
-		case errors.As(fill.openError, &refused) && fill.source.Repository() != source.Repository():
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case errors.As(err, &refused) && fill.source.Repository() != source.Repository():
 			continue
 		}
-		return nil, fill.openError
+		return nil, err
 	}
 }
 
-func (f *Fills) findOrBegin(d digest.Digest, source Source, until time.Time) (*Fill, error) {
+// findOrBegin returns a fill that counts its caller among its readers.
+func (f *Fills) findOrBegin(ctx context.Context, d digest.Digest, source Source, until time.Time) (*Fill, error) {
+	if fill := f.find(d); fill != nil {
+		return fill, nil
+	}
+	upstream, slots := source.Link()
+	account, err := f.budget.Open(ctx, upstream, slots)
+	if err != nil {
+		return nil, err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if fill := f.running[d]; fill != nil && fill.shift == f.shift {
+	if fill := f.findLocked(d); fill != nil { // another caller was faster
+		account.Close()
 		return fill, nil
 	}
 	if f.closed {
+		account.Close()
 		return nil, ErrHandedOver
 	}
-	fill := newFill(f, d, source)
+	fill := f.newFill(d, source, account)
 	if f.Freezes {
 		fill.until = until
 	}
-	f.running[d] = fill
-	fill.shift.wg.Go(func() { fill.run(fill.shift.ctx) })
+	f.begin(fill)
 	return fill, nil
+}
+
+func (f *Fills) find(d digest.Digest) *Fill {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.findLocked(d)
+}
+
+// findLocked returns the fill of a blob, unless it is about to end: then another continues it. The caller holds the lock.
+func (f *Fills) findLocked(d digest.Digest) *Fill {
+	if fill := f.running[d]; fill != nil && fill.shift == f.shift && fill.blob.Join() && fill.account.Enter() {
+		return fill
+	}
+	return nil
 }
 
 func (f *Fills) forget(fill *Fill) {
@@ -142,7 +158,25 @@ func (f *Fills) forget(fill *Fill) {
 	}
 }
 
-// Count is the number of fills that are on their way.
+// Has reports whether a blob is on its way.
+func (f *Fills) Has(d digest.Digest) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.running[d] != nil
+}
+
+// SizeOf returns the size of a blob that is on its way, 0 if it is not or if its size is unknown.
+func (f *Fills) SizeOf(d digest.Digest) int64 {
+	f.mu.Lock()
+	fill := f.running[d]
+	f.mu.Unlock()
+	if fill == nil || !fill.blob.HasSize() {
+		return 0
+	}
+	return fill.Size()
+}
+
+// Count returns the number of fills that are on their way.
 func (f *Fills) Count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

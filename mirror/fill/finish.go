@@ -6,140 +6,252 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/entrepot-io/entrepot/backend"
+	"github.com/entrepot-io/entrepot/mirror/fill/failpoint"
+	"github.com/entrepot-io/entrepot/mirror/fill/growing"
+	"github.com/entrepot-io/entrepot/mirror/fill/landing"
+	"github.com/entrepot-io/entrepot/mirror/fill/patient"
+	"github.com/entrepot-io/entrepot/mirror/fill/transfer"
 	"github.com/entrepot-io/entrepot/mirror/lease"
 )
 
-// tidyTimeout bounds what is done for a fill after its end.
-const tidyTimeout = 30 * time.Second
+const (
+	// tidyTimeout limits the clean-up after a fill.
+	tidyTimeout = 30 * time.Second
+	// followersNotice is how long segments stay in the bucket after the lease was given up. By then, replicas that follow
+	// find that out, and hash the segments that their readers have bytes of. A lease that could not be removed has expired
+	// by then.
+	followersNotice = time.Minute
+)
 
-// clear deletes what is left of the blob's fills, but for the lease and what keep wants. Between finding and deleting it
-// asks whether it may: a leader that was paused may have found what is another's.
-func (l *leader) clear(ctx context.Context, keep func(backend.Object) bool, may func(context.Context) error) error {
-	var found []string
-	for object, err := range l.fills.Store.List(ctx, l.fills.Realm.Fill(l.Digest), "") {
-		if err != nil {
-			return fmt.Errorf("list the segments: %w", err)
-		}
-		if object.Key != l.leaseKey() && !keep(object) {
-			found = append(found, object.Key)
-		}
-	}
-	if len(found) == 0 {
-		return nil
-	}
-	if err := may(ctx); err != nil {
-		return err
-	}
-	deletes, deleting := errgroup.WithContext(ctx)
-	deletes.SetLimit(8)
-	for _, key := range found {
-		deletes.Go(func() error { return l.fills.Store.Delete(deleting, key) })
-	}
-	if err := deletes.Wait(); err != nil {
-		return fmt.Errorf("delete segments: %w", err)
-	}
-	return nil
+// tidying returns a context for the clean-up after a fill. When the fill is handed over it ends soon.
+func tidying(ctx context.Context, store *patient.Caller) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
+	return ctx, store.CancelAfterOver(cancel)
 }
 
-// finish tells of the end of this holding, and leaves the bucket as the next one should find it.
-func (l *leader) finish(ctx context.Context, err error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
+// turnDown gives up a lease under which nothing was done, because the blob is stored, or because that is unknown.
+func (l *leader) turnDown(ctx context.Context, stored bool) {
+	ctx, cancel := tidying(ctx, l.fill.store)
 	defer cancel()
-	if l.held != nil {
-		l.setState()
+	switch {
+	case !l.keeper.isTakeover(): // nobody did anything before
+	case stored:
+		l.leftBehind(l.tidy(ctx)) // the leader that stored it may have died of it
+	default:
+		l.leftBehind(l.keeper.release(ctx)) // so that another leader continues from the state
+		return
+	}
+	l.keeper.remove(ctx)
+}
+
+// finish reports the end of this holding, and leaves the bucket as the next one should find it.
+func (l *leader) finish(ctx context.Context, err error) error {
+	ctx, cancel := tidying(ctx, l.fill.store)
+	defer cancel()
+	if errors.Is(err, ErrBadBlob) && l.transfer.Reject(err) {
+		l.fill.rejected = true
+	}
+	if l.blob.PassesThrough() {
+		return l.finishUnstored(ctx, err)
+	}
+	if l.keeper.held != nil {
+		l.keeper.setState()
+	}
+	if err != nil && !errors.Is(err, ErrBadBlob) && l.isOutrun(ctx) {
+		err = nil
 	}
 	var tidied error
-	lost, done := errors.Is(err, lease.ErrLost), false
+	lost, stored := errors.Is(err, lease.ErrLost), false
 	switch {
 	case lost:
-		err, done = l.stepBack(ctx, err)
+		err, stored = l.stepBack(ctx, err)
+	case errors.Is(err, errLanded):
+		err = nil
 	case err == nil:
-		l.land(backend.Object{Size: l.size})
-		l.fills.Metrics.bytes.Add(float64(l.size))
-		l.log.Info("fill stored", "size", l.size, "duration", time.Since(l.began).Round(time.Millisecond))
-	case l.held != nil && errors.Is(err, ErrBadBlob):
-		// Who asks again at once is not to follow this attempt, but to wait until it is cleared away.
-		l.held.Set(State{})
-		tidied = l.held.Renew(ctx)
+		l.fill.markStored(backend.Object{Size: l.blob.Size()})
+		l.fill.fills.Metrics.bytes.Add(float64(l.blob.Size()))
+		l.fill.log.Info("fill stored", "size", l.blob.Size(), "duration", l.activity.Age().Round(time.Millisecond))
+	case l.keeper.isLeased() && errors.Is(err, ErrBadBlob):
+		// A client that asks again at once must not follow this attempt, but wait until it is cleared away.
+		state := landing.State{}
+		if l.fill.rejected {
+			state.Doubts, state.Attempt = transfer.PlacesOf(l.fill.source).Doubted(), l.fill.attempt+1
+		}
+		tidied = l.keeper.writeState(ctx, state)
 	}
-	// Nobody is to wait for the clean-up, which on some stores waits for readers of the segments.
-	if l.isOpen() {
-		l.end(err)
+	// Nobody should wait for the clean-up, which on some stores waits for readers of the segments.
+	if l.blob.HasSize() {
+		l.fill.end(err)
 	}
 	switch {
-	case lost && done:
-		// What this one has stored late is of no use to anybody.
-		tidied = l.clear(ctx, func(o backend.Object) bool { return epochOf(o) != l.epoch }, freely)
+	case lost && stored:
+		// Nobody needs what this leader has stored late.
+		tidied = l.landing.ClearEpochs(ctx, map[string]bool{l.landing.Epoch: true})
 	case lost:
-		// All that is there is another's now.
-	case err != nil && l.held != nil && l.isOpen() && !errors.Is(err, ErrBadBlob):
-		tidied = l.held.Release(ctx)
+		// The segments belong to the new leader.
 	default:
-		failpoint("before clean-up")
-		if tidied == nil && l.isOpen() && len(l.segments) > 1 {
-			tidied = l.tidy(ctx)
-		}
-		if !errors.Is(tidied, lease.ErrLost) {
-			l.leave(ctx)
-		}
+		tidied = l.cleanUp(ctx, err, tidied)
 	}
 	l.leftBehind(tidied)
 	return err
 }
 
+// cleanUp gives the lease back after an error from which others can continue, and otherwise removes what is left in the
+// bucket. failed is the error of the last write of the lease.
+func (l *leader) cleanUp(ctx context.Context, err, failed error) error {
+	full := backend.IsUnwritable(err) // where clients get bytes only by way of the store
+	if l.keeper.isLeased() && l.keepsState(err) && !full {
+		return l.keeper.release(ctx)
+	}
+	if failed != nil && cannotWrite(failed) {
+		return l.removeOwn(ctx)
+	}
+	failpoint.Reached("before clean-up")
+	tidied := failed
+	if tidied == nil && l.blob.HasSize() && l.blob.Segments() > 1 {
+		tidied = l.tidy(ctx)
+	}
+	if tidied != nil && l.keeper.held != nil && cannotWrite(tidied) {
+		removing, cancel := tidying(ctx, l.fill.store)
+		defer cancel()
+		tidied = l.removeOwn(removing)
+	}
+	switch {
+	case errors.Is(tidied, lease.ErrLost):
+	case l.fill.rejected && tidied == nil && l.keeper.isLeased():
+		// With what is known of the source's places.
+		if err := l.keeper.release(ctx); err != nil || !l.keeper.isLeased() {
+			l.keeper.remove(ctx)
+		}
+	default:
+		l.keeper.remove(ctx)
+	}
+	return tidied
+}
+
+// keepsState reports whether others can continue from what is in the bucket after an error.
+func (l *leader) keepsState(err error) bool {
+	switch {
+	case err == nil || errors.Is(err, ErrBadBlob):
+		return false
+	case l.blob.HasSize():
+		return true
+	}
+	return l.keeper.isTakeover() && (errors.Is(err, ErrTooLarge) || errors.Is(err, ErrBusy)) // this process alone cannot
+}
+
 func (l *leader) leftBehind(err error) {
 	if err != nil && !errors.Is(err, lease.ErrLost) {
-		l.log.Warn("fill left something behind", "error", err)
+		l.fill.log.Warn("fill left something behind", "error", err)
 	}
 }
 
-// stepBack is for a leader whose lease is another's. It tells whether that one has brought the blob to its end, and
-// returns nil where its bytes are those that readers here may have the beginning of.
-func (l *leader) stepBack(ctx context.Context, lost error) (err error, done bool) {
-	// What readers have had from memory was not written down.
-	l.update(func() {
-		for n := range l.segments {
-			s := &l.segments[n]
-			s.given = s.given || s.landed > 0 || s.stored.Key != ""
-		}
-	})
-	found, lookErr := l.lookUp(ctx)
-	done = found || errors.Is(lookErr, errGone)
-	l.log.Warn("lease lost", "stored", done)
+// stepBack is for a leader whose lease belongs to another. It reports whether that one has stored the blob, and returns nil
+// if the stored bytes are those that readers here may have the beginning of.
+func (l *leader) stepBack(ctx context.Context, lost error) (err error, stored bool) {
+	l.blob.MarkGiven()
+	found, lookErr := l.fill.lookUp(ctx)
+	stored = found || errors.Is(lookErr, growing.ErrGone)
+	l.fill.log.Warn("lease lost", "stored", stored)
 	if found {
 		return nil, true
 	}
-	return lost, done
+	return lost, stored
 }
 
-// tidy deletes all segments and unfinished uploads, and without leases those of this process alone: there may be others at work on the blob.
+// isOutrun reports whether another replica has stored the blob, which a leader without a lease cannot rule out: that
+// replica may have composed this one's segments, and deleted them.
+func (l *leader) isOutrun(ctx context.Context) bool {
+	if l.keeper.isLeased() || !l.blob.HasSize() {
+		return false
+	}
+	l.blob.MarkGiven()
+	found, _ := l.fill.lookUp(ctx)
+	return found
+}
+
+// tidy deletes all segments and unfinished uploads. Without a lease it deletes only those of this process: others may be
+// filling the blob.
 func (l *leader) tidy(ctx context.Context) error {
-	if l.held == nil {
-		return l.clear(ctx, func(o backend.Object) bool { return epochOf(o) != l.epoch }, freely)
+	if !l.keeper.isLeased() {
+		return l.tidyAlone(ctx)
 	}
-	err := l.clear(ctx, func(backend.Object) bool { return false }, l.held.Confirm)
-	sweeper, ok := l.fills.Store.(backend.Sweeper)
-	if err != nil || !ok || l.held.Turn() == 1 && !l.strayed {
+	err := l.landing.ClearAll(ctx, l.keeper.confirmAfter)
+	if errors.Is(err, errAlone) {
+		return l.tidyAlone(ctx)
+	}
+	sweeper, ok := l.fill.store.Store.(backend.Sweeper)
+	if err != nil || !ok || !l.keeper.isTakeover() && !l.landing.Strayed() {
 		return err
 	}
-	// A former leader may have died while it composed the blob, or the store been away while this one did. A paused one must not hit its successor's composing.
-	if err := l.held.Confirm(ctx); err != nil {
+	// A former leader may have died while it composed the blob, or the store may have been away while this one did. A leader
+	// that was paused must not abort its successor's composing.
+	if err := l.keeper.confirmAfter(ctx); errors.Is(err, errAlone) {
+		return nil
+	} else if err != nil {
 		return err
 	}
-	return sweeper.Sweep(ctx, l.key())
+	return sweeper.Sweep(ctx, l.blob.Key)
 }
 
-func freely(context.Context) error { return nil }
+// tidyAlone deletes the segments that the blob was composed of, unless another replica has the lease by now and may be
+// using them.
+func (l *leader) tidyAlone(ctx context.Context) error {
+	if l.keeper.held == nil {
+		return l.landing.ClearEpochs(ctx, map[string]bool{l.landing.Epoch: true})
+	}
+	record, exists, err := l.keeper.holder(ctx)
+	if err != nil {
+		return fmt.Errorf("tidy up without a lease: %w", err)
+	}
+	if exists && record.Epoch != l.landing.Epoch {
+		return nil
+	}
+	return l.landing.ClearEpochs(ctx, l.landing.Epochs())
+}
 
-// leave gives up the lease, whose work is done or cannot be.
-func (l *leader) leave(ctx context.Context) {
-	if l.held == nil {
-		return
+// removeOwn deletes what this leader has stored or adopted, and its lease, unless they belong to another by now.
+func (l *leader) removeOwn(ctx context.Context) error {
+	if l.keeper.held == nil {
+		return l.landing.ClearEpochs(ctx, map[string]bool{l.landing.Epoch: true})
 	}
-	if err := l.held.Remove(context.WithoutCancel(ctx)); err != nil {
-		l.log.Warn("lease left behind", "error", err)
+	record, exists, err := l.keeper.holder(ctx)
+	if err != nil {
+		return err
 	}
+	if exists && record.Epoch != l.landing.Epoch && record.Turn > 1 {
+		return nil // the new leader may have adopted them
+	}
+	err = l.landing.ClearEpochs(ctx, l.landing.Epochs())
+	return errors.Join(err, l.keeper.held.Abandon(ctx))
+}
+
+// finishUnstored is finish for a blob that has passed through: nothing of it stays in the bucket.
+func (l *leader) finishUnstored(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(err, errLanded):
+		err = nil
+	case err == nil: // it was stored all the same, while the lease was given up
+		l.fill.markStored(backend.Object{Size: l.blob.Size()})
+	}
+	l.fill.end(err)
+	wrote := l.landing.Wrote() || l.keeper.held != nil && l.landing.HasStored()
+	if !wrote && l.keeper.held == nil {
+		return err
+	}
+	if wrote && l.keeper.held != nil {
+		select {
+		case <-l.fill.shift.closing:
+			l.leftBehind(errSoonClosed)
+			return err
+		case <-time.After(followersNotice):
+		}
+	}
+	ctx, cancel := tidying(ctx, l.fill.store)
+	defer cancel()
+	l.leftBehind(l.fill.store.Guard(ctx, tidyTimeout, nil, func(ctx context.Context) (func(), error) {
+		return nil, l.removeOwn(ctx)
+	}))
+	return err
 }

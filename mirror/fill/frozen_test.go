@@ -28,7 +28,7 @@ func (w *world) patience() time.Duration {
 	return patience
 }
 
-// ask asks one replica once, in the way that it is asked in this world.
+// ask asks one replica once, in this world's way.
 func (c *client) ask(r *replica) error {
 	if c.world.Freezes == 0 {
 		return c.read(r)
@@ -64,7 +64,7 @@ func (r *replica) rest(then func()) {
 	ctx, cancel := context.WithTimeout(context.Background(), handingOver)
 	defer cancel()
 	if err := r.fills.HandOver(ctx); err != nil {
-		r.world.note("%s: not handed over: %v", r.name, err)
+		r.world.logf("%s: not handed over: %v", r.name, err)
 		// It goes on when it is thawed, as after a pause.
 		r.world.mu.Lock()
 		r.world.hits["pause"]++
@@ -88,7 +88,7 @@ func (r *replica) hasRested() bool {
 func (r *replica) freeze() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.world.note("%s: frozen", r.name)
+	r.world.logf("%s: frozen", r.name)
 	if r.world.Breaks > 0 {
 		r.world.mu.Lock()
 		r.world.hits["freeze"]++

@@ -25,7 +25,7 @@ func newFreezing(t *testing.T, store backend.Store) *fill.Fills {
 	t.Helper()
 	fills := fill.New(fill.Config{
 		Store: store, Realm: layout.Public, SegmentSize: segmentSize, Connections: 2, Freezes: true,
-		Leases: func(context.Context) (bool, error) { return true, nil }, Log: slog.New(slog.DiscardHandler), Metrics: fill.NewMetrics(nil),
+		Abilities: abilities(store, true), Log: slog.New(slog.DiscardHandler), Metrics: fill.NewMetrics(nil),
 	})
 	t.Cleanup(fills.Close)
 	return fills
@@ -49,7 +49,7 @@ func request(t *testing.T, fills *fill.Fills, l *link, atMost time.Duration) (wa
 	return answered.Sub(began), time.Since(answered), err
 }
 
-func TestABlobIsLandedByRequestsBetweenWhichNothingRuns(t *testing.T) {
+func TestFillSurvivesFreezesBetweenRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// A segment takes 1.1 s with the answer to its request, so that each connection brings some in a request.
 		store, l := new(memory.Store), newLink(40, 100)
@@ -61,7 +61,7 @@ func TestABlobIsLandedByRequestsBetweenWhichNothingRuns(t *testing.T) {
 			var waited, handedOver time.Duration
 			waited, handedOver, err = request(t, fills, l, 8*time.Second)
 			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-				require.ErrorIs(t, err, fill.ErrHandedOver, "it may end by itself, where no segment can be begun any more")
+				require.ErrorIs(t, err, fill.ErrHandedOver, "it may end by itself when no segment can begin any more")
 			}
 			assert.LessOrEqual(t, waited, 8*time.Second)
 			assert.Less(t, handedOver, 3*time.Second, "what could not be complete was not begun")
@@ -75,7 +75,7 @@ func TestABlobIsLandedByRequestsBetweenWhichNothingRuns(t *testing.T) {
 	})
 }
 
-func TestOneWhoOnlyFollowsHandsOverAtOnce(t *testing.T) {
+func TestFollowerHandsOverAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, l := new(memory.Store), newLink(40, 100)
 		leader, follower := newFreezing(t, store), newFreezing(t, store)
@@ -89,7 +89,7 @@ func TestOneWhoOnlyFollowsHandsOverAtOnce(t *testing.T) {
 	})
 }
 
-func TestARequestWithoutTimeForASegmentBeginsNone(t *testing.T) {
+func TestLateRequestBeginsNoSegment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLink(4, 100)
 		store := new(memory.Store)
@@ -115,7 +115,7 @@ func (h hung) Put(ctx context.Context, key string, body io.Reader, size int64, o
 	return h.Store.Put(ctx, key, body, size, o)
 }
 
-func TestAHandOverDoesNotWaitForAStoreThatHangs(t *testing.T) {
+func TestHandOverDoesNotWaitForHangingStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLink(4, 100)
 		store := hung{new(memory.Store), make(chan struct{})}

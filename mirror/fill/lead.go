@@ -1,164 +1,228 @@
 package fill
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
-	"hash"
 	"sync"
-	"sync/atomic"
-	"time"
 
-	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/entrepot-io/entrepot/backend"
+	"github.com/entrepot-io/entrepot/mirror/ability"
+	"github.com/entrepot-io/entrepot/mirror/fill/failpoint"
+	"github.com/entrepot-io/entrepot/mirror/fill/growing"
+	"github.com/entrepot-io/entrepot/mirror/fill/landing"
+	"github.com/entrepot-io/entrepot/mirror/fill/transfer"
 	"github.com/entrepot-io/entrepot/mirror/lease"
 )
 
 // leader is one holding of the right to fill a blob.
 type leader struct {
-	*Fill
-	held  *lease.Held[State] // nil: the store has no leases
-	epoch string             // in the keys of the segments that are written now
-	began time.Time
+	fill     *Fill
+	blob     *growing.Blob
+	transfer *transfer.Transfer
+	landing  *landing.Landing
+	keeper   *keeper
+	activity *growing.Activity
+}
 
-	hash   hash.Hash
-	hashed int      // segments in hash; guarded by the fill's lock
-	states [][]byte // states[n] is the hash of n segments, nil where it was not kept; guarded by the fill's lock
+func (f *Fill) newLeader(held *lease.Held[landing.State]) *leader {
+	epoch := rand.Text()
+	if held != nil {
+		epoch = held.Epoch()
+	}
+	l := &leader{fill: f, blob: f.blob, activity: growing.NewActivity()}
+	l.transfer = transfer.New(transfer.Config{
+		Blob: f.blob, Source: f.source, Connections: f.fills.Connections, OpenTimeout: f.fills.OpenTimeout,
+		Grace: handOver, Until: f.until, Activity: l.activity, Log: f.log, Retried: f.fills.Metrics.retried,
+	})
+	l.landing = landing.New(landing.Config{
+		Blob: f.blob, Store: f.store, Realm: f.fills.Realm, Epoch: epoch, Turns: f.fills.turns,
+		Writes: f.writes, Abilities: f.fills.Abilities, Activity: l.activity, Log: f.log,
+	})
+	l.keeper = &keeper{
+		held: held, leases: &f.fills.leases, key: f.leaseKey(), epoch: epoch, blob: f.blob, store: f.store, writes: f.writes,
+		activity: l.activity, state: l.state, log: f.log,
+		checkpoints: make(chan struct{}, 1), confirms: make(chan chan error),
+	}
+	return l
+}
 
-	keep        func(n int, buf []byte) // called with each complete segment; nil: nothing is to be done with it
-	oneStream   atomic.Bool             // the source cannot give ranges
-	ranging     context.Context         // ends when the source turns out not to
-	stopRanging context.CancelFunc
-	shares      []*share        // of the connections, as the source was asked for them to begin with
-	note        chan struct{}   // asks for the lease's state to be written now
-	confirms    chan chan error // asks whether the lease is still held
-	resumed     atomic.Bool     // what the last leader left has been taken up
-	strayed     bool            // composing has failed once, and may have left an upload
-	pace        atomic.Int64    // nanoseconds that the last segment took to land
+// state returns the state from which another replica could continue now.
+func (l *leader) state() landing.State {
+	state := l.landing.State()
+	state.Doubts, state.Attempt = transfer.PlacesOf(l.fill.source).Doubted(), l.fill.attempt
+	return state
+}
+
+// leadAlone fills the blob without a lease.
+func (f *Fill) leadAlone(ctx context.Context) error {
+	l := f.newLeader(nil)
+	return l.finish(ctx, leftOff(ctx, l.run(ctx)))
 }
 
 // lead fills the blob, from its first byte or from where the last leader stopped, and gives up the lease.
-func (f *Fill) lead(ctx context.Context, held *lease.Held[State]) error {
-	l := &leader{
-		Fill: f, held: held, epoch: rand.Text(), began: time.Now(),
-		hash: f.Digest.Algorithm().Hash(), note: make(chan struct{}, 1), confirms: make(chan chan error),
-	}
-	if held == nil {
-		return l.finish(ctx, l.leftOff(ctx, l.fill(ctx)))
-	}
-	l.epoch = held.Epoch()
-	failpoint("lease taken")
-	// Between the last look and now another may have brought the blob to its end, and removed its lease.
+func (f *Fill) lead(ctx context.Context, held *lease.Held[landing.State]) error {
+	l := f.newLeader(held)
+	transfer.PlacesOf(f.source).DoubtAlso(held.State().Doubts)
+	f.attempt = held.State().Attempt
+	failpoint.Reached("lease taken")
+	// Since the last look, another replica may have stored the blob and removed its lease.
 	if found, err := f.lookUp(ctx); found || err != nil {
-		l.turnDown(ctx, found || errors.Is(err, errGone))
+		l.turnDown(ctx, found || errors.Is(err, growing.ErrGone))
 		return err
 	}
-	whole := ctx
-	ctx, lose := context.WithCancelCause(ctx)
-	var renewing sync.WaitGroup
+	leading, lose := context.WithCancelCause(ctx)
+	var keeping sync.WaitGroup
 	stop := make(chan struct{})
-	renewing.Go(func() { l.renew(ctx, stop, lose) })
-	err := l.fill(ctx)
+	keeping.Go(func() { l.keeper.keep(leading, stop, lose) })
+	err := l.run(leading)
 	close(stop)
-	renewing.Wait()
-	if cause := context.Cause(ctx); err != nil && errors.Is(cause, lease.ErrLost) {
+	keeping.Wait()
+	if cause := context.Cause(leading); err != nil && errors.Is(cause, lease.ErrLost) {
 		err = cause
 	}
 	lose(nil)
-	return l.finish(ctx, l.leftOff(whole, err))
+	return l.finish(leading, leftOff(ctx, err))
 }
 
-// turnDown gives up a lease under which nothing was done, since the blob is stored, or it cannot be told whether it is.
-func (l *leader) turnDown(ctx context.Context, stored bool) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
-	defer cancel()
-	switch {
-	case l.held.Turn() == 1: // nobody did anything before
-	case stored:
-		l.leftBehind(l.tidy(ctx)) // the one that brought it may have died of it
-	default:
-		l.leftBehind(l.held.Release(ctx)) // what another has done is there to be gone on with
-		return
+// run lands, verifies and stores the whole blob.
+func (l *leader) run(ctx context.Context) error {
+	f := l.fill
+	if err := l.takeOver(ctx); err != nil {
+		return err
 	}
-	l.leave(ctx)
-}
-
-// fill lands, stores and verifies the whole blob.
-func (l *leader) fill(ctx context.Context) error {
-	if l.held != nil && l.held.Turn() > 1 {
-		if err := l.resume(ctx); err != nil {
+	l.keeper.adopted.Store(true)
+	if l.transfer.IsLate() {
+		return ErrHandedOver
+	}
+	if f.fills.Freezes && f.refusal != nil {
+		return f.refusal
+	}
+	if !l.blob.HasSize() {
+		if err := l.transfer.Open(ctx); err != nil {
 			return err
 		}
 	}
-	l.resumed.Store(true)
-	if l.isLate() {
-		return ErrHandedOver
+	defer l.transfer.Close()
+	if f.doubted.Key != "" && f.doubted.Size == l.blob.Size() && f.plausible(f.doubted) && f.markStored(f.doubted) {
+		return errLanded // the source says the same
 	}
-	if !l.isOpen() {
-		if err := l.openSource(ctx); err != nil {
+	refusal := f.refusal
+	if refusal == nil && l.blob.Segments() > 1 {
+		refusal = f.writes.Refusal(ability.Segments)
+	}
+	if refusal != nil {
+		if err := l.blob.PassThrough(refusal); err != nil {
 			return err
 		}
 	}
-	defer func() { abandon(l.shares...) }()
-	l.fills.Metrics.begun.Inc()
-	if len(l.segments) == 1 {
-		return l.fillSmall(ctx)
+	l.activity.Progress()
+	f.fills.Metrics.begun.Inc()
+	ctx, cancel := l.blob.WhileRead(ctx)
+	defer cancel(nil)
+	err := l.bring(ctx)
+	if cause := context.Cause(ctx); err != nil && (errors.Is(cause, growing.ErrUnread) || errors.Is(cause, ErrBadBlob) || errors.Is(cause, growing.ErrGone)) {
+		err = cause
 	}
-	return l.fillLarge(ctx)
+	return err
 }
 
-// fillSmall stores a blob of one segment with one PUT. The store is told the digest and refuses any other bytes.
-func (l *leader) fillSmall(ctx context.Context) error {
-	l.ranging, l.stopRanging = context.WithCancel(ctx)
-	defer l.stopRanging()
-	if err := l.work(ctx, l.share(0), new(sync.WaitGroup)); err != nil {
+// takeOver adopts what the last leader left, if there was one. If the store does not allow that, the blob passes through.
+func (l *leader) takeOver(ctx context.Context) error {
+	if !l.keeper.isTakeover() {
+		return nil
+	}
+	err := l.adopt(ctx)
+	if err != nil && ctx.Err() == nil && (backend.IsUnwritable(err) || errors.Is(err, backend.ErrLate)) {
+		err = l.blob.PassThrough(err)
+	}
+	if err != nil && !l.blob.PassesThrough() {
 		return err
 	}
-	if !l.segments[0].complete() {
-		return ErrHandedOver
-	}
-	buf := l.segments[0].buf
-	l.hash.Write(buf)
-	if err := l.verify(); err != nil {
-		return err
-	}
-	var o backend.PutOptions
-	if l.Digest.Algorithm() == digest.SHA256 {
-		o.SHA256 = l.Digest.Encoded()
-	}
-	failpoint("before the blob is stored")
-	// All the bytes are here: to stop now would be to fetch them again.
-	unlessLost, cancel := unlessLost(ctx)
-	defer cancel()
-	err := l.insist(unlessLost, func() error {
-		_, err := l.fills.Store.Put(unlessLost, l.key(), bytes.NewReader(buf), int64(len(buf)), o)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("store the blob: %w", err)
-	}
-	failpoint("blob stored")
 	return nil
 }
 
-// fillLarge lands segments over several connections, stores each as it is complete, hashes them in order, and has the
-// store compose the blob of them.
-func (l *leader) fillLarge(ctx context.Context) error {
-	if l.states == nil {
-		l.states = make([][]byte, len(l.segments)+1)
+// adopt takes up the last leader's segments and hash, or clears away what cannot be used.
+func (l *leader) adopt(ctx context.Context) error {
+	held := l.keeper.held
+	state := held.State()
+	if !state.IsUsable(l.fill.fills.budget) {
+		if l.blob.HasSize() {
+			return landing.ErrAnew
+		}
+		return l.landing.ClearAll(ctx, l.keeper.confirm)
 	}
-	l.checkpoint()
-	// Bytes that are here are stored though no more may be fetched; no more are fetched when they cannot be stored.
-	unlessLost, cancelStores := unlessLost(ctx)
+	adopted, hashed, err := l.landing.Adopt(ctx, state, held.Before(), l.keeper.confirm)
+	if err != nil {
+		return err
+	}
+	l.fill.fills.Metrics.resumed.Inc()
+	l.fill.log.Info("fill resumed", "size", l.blob.Size(), "segments", l.blob.Segments(), "stored", adopted, "hashed", hashed, "turn", held.Turn())
+	return nil
+}
+
+// bring fetches and stores a blob of known size, or lets it pass through.
+func (l *leader) bring(ctx context.Context) error {
+	var err error
+	if l.blob.Segments() == 1 {
+		err = l.bringSmall(ctx)
+	} else {
+		err = l.bringLarge(ctx)
+	}
+	if errors.Is(err, ErrUnstored) {
+		l.blob.Linger(ctx)
+		return errPassed
+	}
+	return err
+}
+
+// bringSmall fetches and stores a blob of one segment.
+func (l *leader) bringSmall(ctx context.Context) error {
+	if err := l.transfer.Run(ctx, nil); err != nil {
+		return err
+	}
+	if !l.blob.Complete() {
+		return ErrHandedOver
+	}
+	writing, cancel := l.unlessLost(ctx)
+	defer cancel()
+	return l.landing.StoreSmall(ctx, writing)
+}
+
+// bringLarge fetches segments over several connections, stores each when it is complete, hashes them in order, and makes
+// the store compose the blob of them.
+func (l *leader) bringLarge(ctx context.Context) error {
+	l.keeper.checkpoint()
+	if err := l.land(ctx); err != nil {
+		return err
+	}
+	if err := l.landing.Verify(); err != nil {
+		return err
+	}
+	if l.blob.PassesThrough() {
+		return ErrUnstored
+	}
+	mayCompose := func(ctx context.Context) error {
+		// A leader that was paused leaves composing to its successor, whose followers have other segments.
+		if err := l.keeper.confirm(ctx); err != nil {
+			return err
+		}
+		if l.fill.fills.Freezes && l.fill.isClosing() {
+			return ErrHandedOver // composing may take long, and the next leader will soon do it
+		}
+		return nil
+	}
+	return l.landing.Compose(ctx, mayCompose, l.keeper.checkLost)
+}
+
+// land fetches, stores and hashes all segments.
+func (l *leader) land(ctx context.Context) error {
+	// Bytes that are here are stored even if no more may be fetched. No more are fetched if they cannot be stored.
+	unlessLost, cancelStores := l.unlessLost(ctx)
 	defer cancelStores()
 	stores, storing := errgroup.WithContext(unlessLost)
-	l.keep = func(n int, buf []byte) {
-		stores.Go(func() error { return l.store(storing, n, buf) })
-	}
 	fetching, cancel := context.WithCancel(ctx)
 	defer cancel()
 	context.AfterFunc(storing, cancel)
@@ -167,133 +231,43 @@ func (l *leader) fillLarge(ctx context.Context) error {
 	defer stopHashing()
 	hashed := make(chan error, 1)
 	go func() {
-		err := l.hashAll(hashing)
+		err := l.landing.HashAll(hashing)
 		if err != nil {
 			cancel()
 		}
 		hashed <- err
 	}()
-	workers, working := errgroup.WithContext(fetching)
-	l.ranging, l.stopRanging = context.WithCancel(working)
-	defer l.stopRanging()
-	l.startWorkers(working, workers)
-	err := workers.Wait()
-	if err == nil && l.missing() {
+	err := l.transfer.Run(fetching, func(n int, buf []byte) {
+		stores.Go(func() error { return l.landing.Keep(storing, n, buf) })
+	})
+	if err == nil && !l.blob.Complete() {
 		err = ErrHandedOver
 	}
 	if err != nil {
 		stopHashing()
 	}
 	hashErr, storeErr := <-hashed, stores.Wait()
-	// Where one of the three failed first, the others were only told to stop.
+	// If one of the three failed first, the others were canceled.
 	for _, cause := range []error{storeErr, err, hashErr} {
 		if cause != nil && !errors.Is(cause, context.Canceled) {
 			return cause
 		}
 	}
-	if err := firstOf(err, hashErr); err != nil {
-		return err
-	}
-	if err := l.verify(); err != nil {
-		return err
-	}
-	err = l.insist(ctx, func() error {
-		// One that was paused leaves it to its successor, whose followers have other segments.
-		if err := l.confirm(ctx); err != nil {
-			return err
-		}
-		if l.fills.Freezes && l.isClosing() {
-			return ErrHandedOver // it could take long, and is soon begun by the next
-		}
-		failpoint("before compose")
-		// To its end, whatever becomes of the lease: what is broken off leaves an upload.
-		err := l.compose(context.WithoutCancel(ctx))
-		l.strayed = l.strayed || err != nil
-		return err
-	})
 	if err != nil {
 		return err
 	}
-	failpoint("blob stored")
-	return nil
+	return hashErr
 }
 
-// unlessLost is ctx for what is to be brought to its end though no more is begun, but not when the lease is another's:
-// then nobody has any use for it.
-func unlessLost(ctx context.Context) (context.Context, context.CancelFunc) {
+// unlessLost returns a context for what should complete even if ctx ends, unless the lease is lost: then nobody has any use
+// for it.
+func (l *leader) unlessLost(ctx context.Context) (context.Context, context.CancelFunc) {
 	going, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := l.fill.store.CancelAfterOver(cancel) // do not wait for a store that hangs
 	stop := context.AfterFunc(ctx, func() {
 		if errors.Is(context.Cause(ctx), lease.ErrLost) {
 			cancel()
 		}
 	})
-	return going, func() { stop(); cancel() }
-}
-
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// startWorkers begins one worker for each connection, or one alone where the source has shown that it gives no ranges.
-func (l *leader) startWorkers(ctx context.Context, group *errgroup.Group) {
-	var others sync.WaitGroup
-	if !l.oneStream.Load() {
-		for i := 1; i < l.fills.Connections; i++ {
-			others.Add(1)
-			group.Go(func() error {
-				defer others.Done()
-				return l.fetchShares(ctx, l.share(i))
-			})
-		}
-	}
-	group.Go(func() error { return l.work(ctx, l.share(0), &others) })
-}
-
-// share is what worker i begins with, nil where it has to claim.
-func (l *leader) share(i int) *share {
-	if i < len(l.shares) {
-		return l.shares[i]
-	}
-	return nil
-}
-
-// missing tells whether some segment has not come.
-func (l *leader) missing() bool {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	for n := range l.segments {
-		if !l.segments[n].complete() {
-			return true
-		}
-	}
-	return false
-}
-
-// store puts segment n in the bucket and lets go of its memory.
-func (l *leader) store(ctx context.Context, n int, buf []byte) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case l.fills.puts <- struct{}{}:
-		defer func() { <-l.fills.puts }()
-	}
-	key := l.fills.Realm.Segment(l.Digest, n, l.epoch)
-	var stored backend.Object
-	err := l.insist(ctx, func() (err error) {
-		stored, err = l.fills.Store.Put(ctx, key, bytes.NewReader(buf), int64(len(buf)), backend.PutOptions{})
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("store segment %d: %w", n, err)
-	}
-	stored.Key, stored.Size = key, int64(len(buf))
-	l.update(func() { l.segments[n].stored = stored })
-	l.retire(n)
-	failpoint("segment stored")
-	return nil
+	return going, func() { stop(); done() }
 }

@@ -48,6 +48,19 @@ func TestWhateverHappensThePromisesHold(t *testing.T) {
 	}
 }
 
+// In this history a source first claims too few bytes for a blob that then passes through. Whoever asks again later must
+// not join what can never be read to its end.
+func TestFillEndsWhenTheSizeTurnsOutWrong(t *testing.T) { live(t, forecast(362)) }
+
+// In this history six readers share two downloads from a slow source that ignores ranges, and each begins at byte 0.
+func TestSlowWholeSourceServesAllReaders(t *testing.T) { live(t, forecast(9000618)) }
+
+// In this history writes hang after a dead leader has stored wrong bytes, which nobody can delete then.
+func TestBadSegmentsAreReadOnce(t *testing.T) { live(t, forecast(7000806)) }
+
+// In this history a bucket is full when the leader wants to give its lease back, after one of two endpoints sent another size.
+func TestRejectedFillLeavesNoLeaseInFullBucket(t *testing.T) { live(t, forecast(1795717874202416793)) }
+
 func setting(t *testing.T, name string) uint64 {
 	text := os.Getenv(name)
 	if text == "" {
@@ -60,19 +73,29 @@ func setting(t *testing.T, name string) uint64 {
 
 // live lets a world with this weather have its history.
 func live(t *testing.T, w weather) {
-	synctest.Test(t, func(t *testing.T) { newWorld(t, w).run() })
+	clients, transports := registries(w)
+	synctest.Test(t, func(t *testing.T) {
+		world := newWorld(t, w)
+		for n, client := range clients {
+			world.replicas[n].registry, transports[n].replica = client, world.replicas[n]
+		}
+		world.run()
+	})
 }
 
 // fair is weather in which nothing goes wrong.
 var fair = weather{
 	Replicas: 2, Clients: 4, Size: 10 * segmentSize, Memory: 4 * segmentSize, Connections: 2, Leases: true, Composes: true,
 	Latency: 10 * time.Millisecond, Segment: 100 * time.Millisecond, Ranges: rangesGiven, TellsSize: true,
+	Downloads: 32,
 }
 
-func TestAFillWhoseStateCannotBeTrueIsBegunAnew(t *testing.T) {
+func TestImpossibleStateBeginsTheFillAnew(t *testing.T) {
 	for _, state := range []string{
 		`{}`, `null`, `{"size":-1,"segmentSize":4096}`, `{"size":40960}`, `{"size":9223372036854775807,"segmentSize":1}`,
-		`{"size":40960,"segmentSize":4}`,
+		`{"size":40960,"segmentSize":4}`, `{"size":4611686018427387904,"segmentSize":4611686018427387904}`,
+		`{"size":5497558138881,"segmentSize":1073741824}`, `{"size":1099511627776,"segmentSize":1099511627776}`,
+		`{"size":40960,"segmentSize":20480}`, `{"size":-9223372036854775808,"segmentSize":-1}`,
 	} {
 		t.Run(state, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -86,7 +109,7 @@ func TestAFillWhoseStateCannotBeTrueIsBegunAnew(t *testing.T) {
 	}
 }
 
-func TestALeaderThatCannotTellWhetherTheBlobIsThereLeavesItsStateToOthers(t *testing.T) {
+func TestLeaderWithoutALookLeavesItsState(t *testing.T) {
 	w := fair
 	w.Seed, w.Replicas, w.Clients = 1795475239322656764, 3, 7
 	w.Size, w.Memory, w.Connections = 77415, segmentSize, 1

@@ -7,7 +7,7 @@ import (
 )
 
 // A store that is restarted is away for some seconds. Readers that have begun notice a pause, and the upstream nothing.
-func TestAFillOutlivesAnAbsenceOfItsStore(t *testing.T) {
+func TestFillSurvivesAStoreOutage(t *testing.T) {
 	for _, size := range []int{segmentSize - 7, 10 * segmentSize, 30*segmentSize + 1} {
 		for _, lasts := range []time.Duration{time.Second, 4 * time.Second, 8 * time.Second} {
 			for from := 500 * time.Millisecond; from < 6*time.Second; from += 700 * time.Millisecond {

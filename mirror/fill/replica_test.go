@@ -7,19 +7,22 @@ import (
 	"io"
 	"iter"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/entrepot-io/entrepot/backend"
 	"github.com/entrepot-io/entrepot/mirror/fill"
 	"github.com/entrepot-io/entrepot/mirror/layout"
+	"github.com/entrepot-io/entrepot/upstream"
 )
 
 var (
-	errDead = errors.New("the replica is dead")
-	errLost = errors.New("no answer came")
+	errDead       = errors.New("the replica is dead")
+	errLost error = &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
 )
 
 // replica is a process: real fills, and between them and the world a network that has its ways. All that a process
@@ -30,7 +33,9 @@ type replica struct {
 	fills *fill.Fills
 	died  chan struct{}
 
-	reserved, downloads atomic.Int64 // calls of Open that have to follow, bodies that have to be closed
+	downloads atomic.Int64 // bodies that have to be closed
+
+	registry *upstream.Registry // see places_test.go; nil: the upstream has one endpoint
 
 	mu     sync.Mutex
 	until  time.Time // the end of a pause
@@ -51,22 +56,22 @@ func newReplica(w *world, name string) *replica {
 	}
 	r.fills = fill.New(fill.Config{
 		Store: store, Realm: layout.Public, SegmentSize: segmentSize, Memory: w.Memory, Connections: w.Connections,
-		Leases:  func(context.Context) (bool, error) { return w.Leases, nil },
-		Log:     w.log(name),
-		Metrics: fill.NewMetrics(nil),
-		Freezes: w.Freezes > 0,
+		Abilities: abilities(store, w.Leases),
+		Log:       w.log(name),
+		Metrics:   fill.NewMetrics(nil),
+		Freezes:   w.Freezes > 0,
 	})
 	return r
 }
 
-// gone tells whether clients cannot turn to it any more.
+// gone reports whether clients cannot reach it any more.
 func (r *replica) gone() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.dead || r.closed
 }
 
-// struck tells whether anything has befallen it.
+// struck reports whether it died, was closed or was paused.
 func (r *replica) struck() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -104,7 +109,7 @@ func (r *replica) awake() error {
 	}
 }
 
-// meet lets a strike hit that waits for this event, and tells whether one did.
+// meet carries out a strike that waits for this event, and reports whether there was one.
 func (r *replica) meet(event string, after bool) (hit bool) {
 	w := r.world
 	name := event
@@ -129,7 +134,7 @@ func (r *replica) suffer(s strike) {
 	if others := len(r.world.live()); others < 2 && (does == "die" || does == "close") {
 		does = "pause" // one has to live
 	}
-	r.world.note("%s: %s at %s, after=%t", r.name, does, s.At, s.After)
+	r.world.logf("%s: %s at %s, after=%t", r.name, does, s.At, s.After)
 	if r.world.stateless() {
 		r.world.unbegun.Store(true)
 	}
@@ -181,7 +186,7 @@ func call[T any](ctx context.Context, r *replica, event, key string, effect func
 		go func() {
 			time.Sleep(delay)
 			_, err := effect(true)
-			w.note("%s: late %s %s: %v", r.name, event, number, err)
+			w.logf("%s: late %s %s: %v", r.name, event, number, err)
 		}()
 	}
 	hit := r.meet(event, false)
@@ -209,7 +214,7 @@ func call[T any](ctx context.Context, r *replica, event, key string, effect func
 	trouble := ""
 	if w.happens(dice, w.Losses) {
 		trouble = []string{"refused", "unanswered", "late", "repeated", "twin"}[dice.IntN(5)]
-		w.note("%s: %s %s is %s", r.name, event, number, trouble)
+		w.logf("%s: %s %s is %s", r.name, event, number, trouble)
 	}
 	switch trouble {
 	case "refused":
@@ -221,7 +226,7 @@ func call[T any](ctx context.Context, r *replica, event, key string, effect func
 		later()
 	case "repeated":
 		if _, err := effect(false); err != nil {
-			w.note("%s: first %s %s: %v", r.name, event, number, err)
+			w.logf("%s: first %s %s: %v", r.name, event, number, err)
 		}
 		if err := w.travel(ctx, dice); err != nil {
 			return none, err
@@ -229,7 +234,7 @@ func call[T any](ctx context.Context, r *replica, event, key string, effect func
 	}
 	answer, err := effect(hit || r.isDead())
 	if !strings.HasPrefix(event, "read") {
-		w.note("%s: %s %s: %s", r.name, event, number, short(err))
+		w.logf("%s: %s %s: %s", r.name, event, number, short(err))
 	}
 	r.meet(event, true)
 	if err := w.travel(ctx, dice); err != nil {
@@ -283,6 +288,9 @@ func (r *replica) Put(ctx context.Context, key string, body io.Reader, size int6
 	if _, err := io.ReadFull(body, data); err != nil {
 		return backend.Object{}, err
 	}
+	if err := r.world.refuses(ctx, event("put", key)); err != nil {
+		return backend.Object{}, err
+	}
 	return call(ctx, r, event("put", key), key, func(late bool) (backend.Object, error) {
 		stored, err := r.world.store.Put(context.Background(), key, bytes.NewReader(data), size, o)
 		if err == nil {
@@ -293,6 +301,9 @@ func (r *replica) Put(ctx context.Context, key string, body io.Reader, size int6
 }
 
 func (r *replica) Compose(ctx context.Context, key string, parts []backend.Object, o backend.PutOptions) (backend.Object, error) {
+	if err := r.world.refuses(ctx, "compose"); err != nil {
+		return backend.Object{}, err
+	}
 	return call(ctx, r, "compose", key, func(late bool) (backend.Object, error) {
 		if !r.world.Composes {
 			return backend.Object{}, backend.ErrUnable

@@ -16,8 +16,11 @@ var errBroken = errors.New("connection reset by peer")
 // liars stop lying after this time, so that a blob can be landed at last.
 const liars = 30 * time.Second
 
-// source is the upstream as one replica sees it.
-type source struct{ *replica }
+// source is the upstream, or one endpoint of it, as one replica sees it.
+type source struct {
+	*replica
+	bad bool // it is the endpoint that lies
+}
 
 // foresighted is a source that says how large the blob should be.
 type foresighted struct{ source }
@@ -25,25 +28,18 @@ type foresighted struct{ source }
 func (s foresighted) Expect() int64 { return s.world.Expects }
 
 func (r *replica) source() fill.Source {
-	if r.world.Expects > 0 {
-		return foresighted{source{r}}
+	switch {
+	case r.world.Bad > 0:
+		return r.chooses()
+	case r.world.Expects > 0:
+		return foresighted{source{r, false}}
 	}
-	return source{r}
+	return source{r, false}
 }
 
 func (source) Repository() string { return "app" }
 
-func (s source) Busy() bool {
-	return s.world.roll(s.name, "busy").Float64() < s.world.Busy
-}
-
-func (s source) Reserve(n int) bool {
-	if s.Busy() {
-		return false
-	}
-	s.reserved.Add(int64(n))
-	return true
-}
+func (s source) Link() (string, int) { return "upstream", s.world.Downloads }
 
 func (s source) Size(ctx context.Context) (int64, error) {
 	if err := s.awake(); err != nil {
@@ -60,13 +56,13 @@ func (s source) Size(ctx context.Context) (int64, error) {
 }
 
 func (s source) lies(dice *rand.Rand) bool {
+	if s.world.Bad > 0 {
+		return s.bad && dice.Float64() < s.world.Bad
+	}
 	return time.Since(s.world.began) < liars && s.world.happens(dice, s.world.Lies)
 }
 
 func (s source) Open(ctx context.Context, offset, end int64) (*upstream.Part, error) {
-	if s.reserved.Add(-1) < 0 {
-		s.reserved.Add(1)
-	}
 	if err := s.awake(); err != nil {
 		return nil, err
 	}
@@ -85,7 +81,7 @@ func (s source) Open(ctx context.Context, offset, end int64) (*upstream.Part, er
 	if w.happens(dice, w.Breaks) {
 		return nil, &upstream.Error{Status: 503, RetryAfter: time.Duration(dice.IntN(3)) * time.Second}
 	}
-	w.note("%s: open source %d-%d", s.name, offset, end)
+	w.logf("%s: open source %d-%d", s.name, offset, end)
 	size := int64(w.Size)
 	part := &upstream.Part{Size: size, Offset: offset, Ranged: true}
 	switch ranged := offset > 0 || end > 0; {
@@ -107,7 +103,9 @@ func (s source) Open(ctx context.Context, offset, end int64) (*upstream.Part, er
 	if !w.TellsSize && !part.Ranged {
 		part.Size = -1
 	}
-	s.downloads.Add(1)
+	if now := s.downloads.Add(1); now > int64(w.Downloads) {
+		w.fail("%s has %d downloads, and may have %d", s.name, now, w.Downloads)
+	}
 	part.Body = &transfer{ctx: ctx, source: s, dice: dice, at: part.Offset, data: data, counts: honest}
 	return part, nil
 }
@@ -130,7 +128,7 @@ func (s source) lie(dice *rand.Rand, part *upstream.Part, data []byte) []byte {
 	case len(lie) > 0:
 		lie[dice.IntN(len(lie))]++
 	}
-	s.world.note("%s: the upstream lies (%d)", s.name, what)
+	s.world.logf("%s: the upstream lies (%d)", s.name, what)
 	return lie
 }
 

@@ -31,13 +31,22 @@ type weather struct {
 	Ranges      string
 	TellsSize   bool
 	Expects     int64         // bytes that the blob should have, as somebody has said; 0: nobody has
-	Busy        float64       // chance that all the upstream's connections are taken
+	Downloads   int           // that a replica may have of the upstream at one time
 	Breaks      float64       // chance that a connection breaks, for each piece that is read
 	Lies        float64       // chance that a response is not what was asked for
+	Bad         float64       // likewise of the first of two endpoints, which never stops; 0: there is one
 	Losses      float64       // chance that a call of the store goes wrong
 	Freezes     time.Duration // after so long a request is answered, and the process is frozen until the next; 0: never
 	Strikes     []strike
 	Outage      outage
+	Refusal     refusal
+}
+
+// refusal is what the store does to writes from some time on. The zero value is nothing.
+type refusal struct {
+	Of   string // the event that it concerns, or the beginning of its name; empty: none
+	As   string // full, fails, hangs
+	From time.Duration
 }
 
 // outage is a time in which the store is out of reach for everybody. The zero value is none.
@@ -73,6 +82,7 @@ func forecast(seed uint64) weather {
 		Segment:     between(r, 5*time.Millisecond, 5*time.Second),
 		Ranges:      rangesGiven,
 		TellsSize:   !chance(0.05),
+		Downloads:   32,
 	}
 	if !w.TellsSize {
 		w.Segment /= 50 // no answer can begin before a good part of the blob is here
@@ -85,7 +95,7 @@ func forecast(seed uint64) weather {
 		w.Ranges = []string{rangesIgnored, rangesRefused}[r.IntN(2)]
 	}
 	if chance(0.2) {
-		w.Busy = 0.5
+		w.Downloads = 1 + r.IntN(3)
 	}
 	if chance(0.4) {
 		w.Expects = int64(w.Size)
@@ -115,13 +125,27 @@ func forecast(seed uint64) weather {
 	}
 	if chance(0.25) {
 		w.freeze(r)
+	} else if chance(0.1) { // everything is scarce
+		w.Ranges, w.Breaks, w.Memory, w.Downloads = rangesIgnored, 0.005*r.Float64(), int64(1+r.IntN(2))*segmentSize, 1+r.IntN(2)
+	}
+	if chance(0.15) {
+		w.Refusal = refusal{
+			Of:   []string{"put", "put segment", "put lease", "put blob", "compose"}[r.IntN(5)],
+			As:   []string{"full", "fails", "hangs"}[r.IntN(3)],
+			From: between(r, time.Millisecond, 60*time.Second),
+		}
+		w.Freezes = 0 // nothing reaches clients past the store then
+	}
+	// By dice of its own: the histories of old seeds stay as they are.
+	if places := rand.New(rand.NewPCG(seed, 1)); w.Lies == 0 && places.Float64() < 0.3 {
+		w.Bad = min(1, 0.1+2*places.Float64())
 	}
 	return w
 }
 
-// freeze makes of the weather one in which no process runs but while it answers a request, one at a time. What nobody
-// promises then is that there is progress where a segment, or where ranges are not given all of the blob, takes longer
-// than a request, and where no lease keeps what is done.
+// freeze changes the weather so that a process runs only while it answers a request, one at a time. Then nobody promises
+// progress if a segment, or without ranges the whole blob, takes longer than a request, or if there is no lease to keep
+// what is done.
 func (w *weather) freeze(r *rand.Rand) {
 	w.Leases, w.Memory = true, max(w.Memory, 2*segmentSize)
 	takes := w.Segment

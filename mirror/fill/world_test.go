@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -80,7 +81,7 @@ func (w *world) roll(event ...string) *rand.Rand {
 
 // fail tells of a promise that was broken, with all that led to it.
 func (w *world) fail(format string, args ...any) {
-	w.note("BROKEN: "+format, args...)
+	w.logf("BROKEN: "+format, args...)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.failed {
@@ -89,7 +90,7 @@ func (w *world) fail(format string, args ...any) {
 	}
 }
 
-func (w *world) note(format string, args ...any) {
+func (w *world) logf(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.trace = append(w.trace, fmt.Sprintf("%10.3fs  ", time.Since(w.began).Seconds())+fmt.Sprintf(format, args...))
@@ -97,7 +98,7 @@ func (w *world) note(format string, args ...any) {
 
 // Write takes the program's log into the trace.
 func (w *world) Write(line []byte) (int, error) {
-	w.note("%s", strings.TrimSpace(string(line)))
+	w.logf("%s", strings.TrimSpace(string(line)))
 	return len(line), nil
 }
 
@@ -110,22 +111,39 @@ func (w *world) log(name string) *slog.Logger {
 	}})).With("replica", name)
 }
 
-// happens tells whether something with this chance goes wrong.
+// happens reports whether something with this chance goes wrong.
 func (w *world) happens(dice *rand.Rand, chance float64) bool {
 	return dice.Float64() < chance && !w.peaceful.Load()
 }
 
-// honest tells whether the upstream never sends anything but the blob.
-func (w *world) honest() bool { return w.Lies == 0 }
+// honest reports whether the upstream never sends anything but the blob.
+func (w *world) honest() bool { return w.Lies == 0 && w.Bad == 0 }
 
-// out tells whether the store is out of reach now.
+// out reports whether the store is out of reach now.
 func (w *world) out() bool {
 	since := time.Since(w.began) - w.Outage.From
 	return since >= 0 && since < w.Outage.Lasts
 }
 
-// calm tells whether nothing befalls replicas, and no answer of the store is lost.
-func (w *world) calm() bool { return len(w.Strikes) == 0 && w.Losses == 0 }
+// refuses does to a write what the weather says.
+func (w *world) refuses(ctx context.Context, event string) error {
+	if w.Refusal.Of == "" || !strings.HasPrefix(event, w.Refusal.Of) && !(w.Refusal.Of == "put" && event == "compose") ||
+		w.peaceful.Load() || time.Since(w.began) < w.Refusal.From {
+		return nil
+	}
+	w.logf("%s is refused: %s", event, w.Refusal.As)
+	switch w.Refusal.As {
+	case "full":
+		return backend.ErrFull
+	case "hangs":
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return errLost
+}
+
+// calm reports whether nothing befalls replicas, and no answer of the store is lost.
+func (w *world) calm() bool { return len(w.Strikes) == 0 && w.Losses == 0 && w.Refusal.Of == "" }
 
 // wrote is called after each write's effect on the store: whatever becomes visible has to be what its key says.
 func (w *world) wrote(r *replica, key string, late bool) {
@@ -167,7 +185,7 @@ func (w *world) struckBy(kinds ...string) (n int) {
 	return n
 }
 
-// stateless tells whether the lease says nothing yet of the blob.
+// stateless reports whether the lease says nothing yet of the blob.
 func (w *world) stateless() bool {
 	body, _, err := w.store.Get(context.Background(), layout.Public.FillLease(w.digest), backend.Range{})
 	if err != nil {
@@ -188,7 +206,8 @@ func (w *world) run() {
 	w.peaceful.Store(true)
 	w.client(w.Clients)
 	w.settle()
-	w.client(w.Clients) // where that one joined what was failing already
+	time.Sleep(2 * time.Minute) // the store may have failed so often that it is left alone for a while
+	w.client(w.Clients)         // where that one joined what was failing already
 	w.settle()
 	time.Sleep(latest + time.Minute) // all that was on its way has arrived
 	w.checkBucket()
@@ -196,10 +215,12 @@ func (w *world) run() {
 	close(w.over)
 	for _, r := range w.replicas {
 		r.fills.Close()
-		if downloads, reserved := r.downloads.Load(), r.reserved.Load(); downloads != 0 || reserved != 0 {
-			w.fail("%s keeps %d downloads, and room for %d", r.name, downloads, reserved)
+		synctest.Wait() // readers of a dead replica notice that the world is over
+		if downloads := r.downloads.Load(); downloads != 0 {
+			w.fail("%s keeps %d downloads", r.name, downloads)
 		}
 	}
+	time.Sleep(10 * time.Minute) // the tries of those who were with the dead come to their end
 }
 
 // settle waits until no replica that runs has anything to do.
@@ -233,9 +254,9 @@ func (w *world) checkBucket() {
 	}
 }
 
-// excused tells whether nobody could have removed a key: it was written by one who was not waiting for it any more, or
-// who came back after others had done its work; or calls fail; or what befell the one who landed the blob kept it from
-// cleaning up.
+// excused reports whether nobody could have removed a key: its writer was not waiting for it any more, or came back after
+// others had done its work; or calls fail; or the replica that landed the blob died, paused or closed before it cleaned
+// up.
 func (w *world) excused(key string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -245,7 +266,10 @@ func (w *world) excused(key string) bool {
 			return true
 		}
 	}
-	// Where a lease was deleted late, the one who held it leaves all to whoever has it then, and that one may die.
+	// If a lease was deleted late, its holder leaves everything to the next one, which may die.
+	if len(w.Strikes) > 0 && (w.Refusal.Of == "put" || w.Refusal.Of == "put lease") {
+		return true // the lease cannot be taken over, and without it what others may be at work on is left alone
+	}
 	return w.late[key] || w.Losses > 0 || w.robbed.Load() && w.hits["die"] > 0
 }
 
@@ -260,7 +284,7 @@ func (w *world) checkServed() {
 	hits := maps.Clone(w.hits)
 	w.mu.Unlock()
 	switch {
-	case !w.honest() || w.Losses > 0 || w.Ranges == rangesRefused || (w.Ranges == rangesIgnored && w.Breaks > 0):
+	case !w.honest() || w.Losses > 0 || w.Refusal.Of != "" || w.Ranges == rangesRefused || (w.Ranges == rangesIgnored && w.Breaks > 0):
 		return // nothing is promised
 	case !w.Leases:
 		if w.calm() && most > w.Replicas {

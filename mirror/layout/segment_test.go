@@ -12,13 +12,13 @@ import (
 	"github.com/entrepot-io/entrepot/mirror/layout"
 )
 
-func TestSegmentsSortByTheirNumbersAndAreBesideTheLease(t *testing.T) {
+func TestSegmentsSortByNumber(t *testing.T) {
 	d := digest.FromString("x")
 	var last string
 	for _, n := range []int{0, 1, 9, 10, 99, 100, 999, 1000, 9999} {
 		key := layout.Public.Segment(d, n, "EPOCH")
 		assert.Less(t, last, key)
-		assert.Less(t, key, layout.Public.FillLease(d), "listings yield it before the lease")
+		assert.Less(t, key, layout.Public.FillLease(d), "segments sort before the lease")
 		last = key
 	}
 }
@@ -37,14 +37,14 @@ func FuzzParseSegment(f *testing.F) {
 			return
 		}
 		key := layout.Public.Segment(d, n, epoch)
-		require.Equal(t, layout.Public.Fill(d)+name, key, "there is one name for each segment")
+		require.Equal(t, layout.Public.Fill(d)+name, key, "each segment has one name")
 		if !strings.Contains(epoch, "/") && backend.CheckKey(key) == nil {
 			require.NotEqual(t, layout.Public.FillLease(d), key)
 		}
 	})
 }
 
-func FuzzSegmentNamesCanBeReadBack(f *testing.F) {
+func FuzzSegmentRoundTrip(f *testing.F) {
 	f.Add(0, "E")
 	f.Add(9999, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 	f.Add(1234567, "E.F")

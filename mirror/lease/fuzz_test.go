@@ -11,7 +11,7 @@ import (
 	"github.com/entrepot-io/entrepot/mirror/lease"
 )
 
-// FuzzDecodeRecord reads leases that others may have written, and takes them over where they are free.
+// FuzzDecodeRecord reads leases with any content, and takes them over if they are free.
 func FuzzDecodeRecord(f *testing.F) {
 	for _, data := range []string{
 		"", "null", "{}", "[]", `{"epoch":"E","turn":1,"nonce":"N","state":{"size":5}}`,
@@ -32,9 +32,9 @@ func FuzzDecodeRecord(f *testing.F) {
 		leases := &lease.Leases[state]{Store: store}
 		record, free, err := leases.Get(t.Context(), key)
 		require.NoError(t, err)
-		require.Equal(t, record.Released, free, "it has just been written")
+		require.Equal(t, record.Released, free, "it was just written")
 		if record.Epoch == "" {
-			require.Equal(t, lease.Record[state]{Released: true}, record, "what cannot be read says nothing")
+			require.Equal(t, lease.Record[state]{Released: true}, record, "unreadable")
 		}
 		held, other, err := leases.Acquire(t.Context(), key)
 		require.NoError(t, err)

@@ -15,7 +15,7 @@ import (
 	"github.com/entrepot-io/entrepot/mirror/lease"
 )
 
-// use is what a holder does: it takes the lease, writes its state, and ends in one of several ways.
+// use acquires the lease, writes a state, and ends in one of several ways.
 func (h *holder) use() {
 	leases := &lease.Leases[string]{Store: h}
 	var held *lease.Held[string]
@@ -40,11 +40,11 @@ func (h *holder) use() {
 		err := held.Release(context.Background())
 		h.checkWritten(held, h.name+" released", err)
 	case "remove":
-		_ = held.Remove(context.Background()) // what it did is seen in the store
+		_ = held.Remove(context.Background()) // the store shows the effect
 	}
 }
 
-// ending is chosen as the store's answers are.
+// ending chooses how the holder ends.
 func (h *holder) ending() string {
 	endings := []string{"release", "remove", "die"}
 	ending := endings[h.explorer.choose(len(endings))]
@@ -58,7 +58,7 @@ func (h *holder) call(name string, put bool, effect func() (string, error)) erro
 	h.calls++
 	c := &call{fmt.Sprintf("%s%d %s", h.name, h.calls, name), put, effect, make(chan error)}
 	h.pending = c
-	return <-c.answer
+	return <-c.result
 }
 
 func (h *holder) Put(_ context.Context, key string, body io.Reader, size int64, o backend.PutOptions) (stored backend.Object, _ error) {
@@ -92,7 +92,7 @@ func (h *holder) Get(_ context.Context, key string, r backend.Range) (body io.Re
 
 func (h *holder) Delete(_ context.Context, key string) error {
 	if h.now != nil && h.now.Epoch != h.epoch {
-		h.broken("%s deletes another's lease", h.name)
+		h.broken("%s deletes the lease of another holder", h.name)
 	}
 	return h.call("delete", true, func() (string, error) {
 		h.now = nil
@@ -107,11 +107,11 @@ func (h *holder) List(context.Context, string, string) iter.Seq2[backend.Object,
 	panic("not called")
 }
 
-// wrote checks each version of the lease against the one before it.
+// wrote checks a version of the lease against the previous one.
 func (h *history) wrote(data []byte, by string) {
 	next := &version{by: by, written: time.Now()}
 	if err := json.Unmarshal(data, &next.record); err != nil {
-		h.broken("%s wrote what is no record: %v", by, err)
+		h.broken("%s wrote an invalid record: %v", by, err)
 	}
 	last, before := h.now, h.versions
 	h.now, h.versions = next, append(before, next)
@@ -119,24 +119,24 @@ func (h *history) wrote(data []byte, by string) {
 		return
 	}
 	if h.used[next.Epoch] {
-		h.broken("%s wrote under a lease that was lost", by)
+		h.broken("%s wrote after it lost the lease", by)
 	}
 	if last == nil {
 		return
 	}
 	if age := next.written.Sub(last.written); !last.Released && age <= lease.TTL-time.Second {
-		h.broken("%s took over a lease that was renewed %s before", by, age)
+		h.broken("%s took over a lease renewed %s ago", by, age)
 	}
 	if former := append(last.Before, last.Epoch); next.State != last.State || next.Turn != last.Turn+1 || !slices.Equal(next.Before, former) {
 		h.broken("%s took over %+v as %+v", by, last.record, next.record)
 	}
 }
 
-// checkAcquired is called when a holder has learned that it holds the lease.
+// checkAcquired checks a holder that has acquired the lease.
 func (h *holder) checkAcquired(held *lease.Held[string]) {
 	h.note("%s holds", h.name)
 	if h.used[held.Epoch()] {
-		h.broken("%s has a name that was used before", h.name)
+		h.broken("%s has an epoch that was used before", h.name)
 	}
 	h.used[held.Epoch()] = true
 	for n, v := range h.versions {
@@ -144,29 +144,29 @@ func (h *holder) checkAcquired(held *lease.Held[string]) {
 			continue
 		}
 		if v.State != held.State() || (n == 0 && v.State != "") {
-			h.broken("%s was told the state %q, which is %q", h.name, held.State(), v.State)
+			h.broken("%s got the state %q instead of %q", h.name, held.State(), v.State)
 		}
 		return
 	}
-	h.broken("%s believes to hold what is not in the store", h.name)
+	h.broken("%s holds a lease that is not in the store", h.name)
 }
 
-// checkWritten is called when a holder has learned what became of its write.
+// checkWritten checks the result of a holder's write.
 func (h *holder) checkWritten(held *lease.Held[string], state string, err error) {
-	h.note("%s learns of its write: %v", h.name, err)
+	h.note("%s: result of its write: %v", h.name, err)
 	switch {
 	case err == nil:
 		if !slices.ContainsFunc(h.versions, func(v *version) bool { return v.Epoch == held.Epoch() && v.State == state }) {
-			h.broken("%s believes to have written what is not in the store", h.name)
+			h.broken("%s wrote a state that is not in the store", h.name)
 		}
 	case errors.Is(err, lease.ErrLost):
 		if h.now != nil && h.now.Epoch == held.Epoch() {
-			h.broken("%s believes to have lost what it holds", h.name)
+			h.broken("%s believes that it lost a lease that it holds", h.name)
 		}
 	}
 }
 
-// checkFree checks that, whatever has happened, the lease can be had when its time is over.
+// checkFree checks that the lease can be acquired after it has expired.
 func (h *history) checkFree() {
 	time.Sleep(lease.TTL + 2*time.Second)
 	leases := &lease.Leases[string]{Store: &h.store}
@@ -174,8 +174,8 @@ func (h *history) checkFree() {
 	held, _, err := leases.Acquire(context.Background(), key)
 	switch {
 	case err != nil || held == nil:
-		h.broken("the lease cannot be had any more: %v", err)
+		h.broken("the lease cannot be acquired: %v", err)
 	case last != nil && held.State() != last.State:
-		h.broken("the state %q is found as %q", last.State, held.State())
+		h.broken("the state %q became %q", last.State, held.State())
 	}
 }

@@ -3,7 +3,6 @@ package lease_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -18,19 +17,19 @@ import (
 	"github.com/entrepot-io/entrepot/mirror/lease"
 )
 
-func TestALeaseExpiresByTheStoresClock(t *testing.T) {
-	now := time.Date(1999, 12, 31, 23, 59, 59, 900_000_000, time.UTC) // nothing here has to do with this process's clock
+func TestLeaseExpiresByStoresClock(t *testing.T) {
+	now := time.Date(1999, 12, 31, 23, 59, 59, 900_000_000, time.UTC) // unrelated to this process's clock
 	leases := &lease.Leases[string]{Store: &memory.Store{Now: func() time.Time { return now }}}
 	first := acquire(t, leases)
 	first.Set("half")
 	require.NoError(t, first.Renew(t.Context()))
 	for _, step := range []struct {
-		after time.Duration // since it was written
+		after time.Duration // the write
 		free  bool
 	}{
 		{0, false},
 		{lease.TTL, false},
-		// The store tells whole seconds: from 59.9 to 10.1 are 11 of them.
+		// In whole seconds, 11 pass from 59.9 to 10.1.
 		{lease.TTL + 200*time.Millisecond, true},
 		{lease.TTL + 2*time.Second, true},
 	} {
@@ -42,7 +41,7 @@ func TestALeaseExpiresByTheStoresClock(t *testing.T) {
 	}
 	held, record, err := leases.Acquire(t.Context(), key)
 	require.NoError(t, err)
-	require.Nil(t, held, "it is held")
+	require.Nil(t, held, "still held")
 	assert.Equal(t, "half", record.State)
 
 	now = now.Add(lease.TTL + time.Second)
@@ -56,7 +55,7 @@ func TestALeaseExpiresByTheStoresClock(t *testing.T) {
 	require.NoError(t, second.Renew(t.Context()))
 }
 
-func TestAReleasedLeaseIsTakenOverAtOnce(t *testing.T) {
+func TestReleasedLeaseIsTakenOverAtOnce(t *testing.T) {
 	leases := &lease.Leases[string]{Store: &memory.Store{}}
 	first := acquire(t, leases)
 	first.Set("half")
@@ -72,7 +71,7 @@ func TestAReleasedLeaseIsTakenOverAtOnce(t *testing.T) {
 	assert.Empty(t, third.Before())
 }
 
-func TestHoldersThatSetNothingAreRemembered(t *testing.T) {
+func TestHoldersThatSetNoStateAreRemembered(t *testing.T) {
 	leases := &lease.Leases[string]{Store: &memory.Store{}}
 	var epochs []string
 	for range 3 {
@@ -82,12 +81,12 @@ func TestHoldersThatSetNothingAreRemembered(t *testing.T) {
 		require.NoError(t, held.Release(t.Context()))
 	}
 	held := acquire(t, leases)
-	held.Set("all that they did")
+	held.Set("their work")
 	require.NoError(t, held.Release(t.Context()))
 	assert.Equal(t, []string{held.Epoch()}, acquire(t, leases).Before())
 }
 
-// faulty is a store whose next writes go wrong in one way each.
+// faulty is a store whose next writes each have a fault.
 type faulty struct {
 	backend.Store
 	faults []string
@@ -104,25 +103,25 @@ func (f *faulty) Put(ctx context.Context, key string, body io.Reader, size int64
 	}
 	put := func() (backend.Object, error) { return f.Store.Put(ctx, key, bytes.NewReader(data), size, o) }
 	switch fault {
-	case "repeated": // the client got no answer
+	case "repeated": // by the SDK, after a lost response
 		if _, err := put(); err != nil {
 			return backend.Object{}, err
 		}
-	case "unanswered":
+	case "response lost":
 		if _, err := put(); err != nil {
 			return backend.Object{}, err
 		}
 		return backend.Object{}, errLost
-	case "refused":
+	case "request lost":
 		return backend.Object{}, errLost
 	}
 	return put()
 }
 
-func TestAHolderKnowsItsOwnWrites(t *testing.T) {
+func TestHolderRecognizesItsWrites(t *testing.T) {
 	for _, faults := range [][]string{
-		{"repeated"}, {"", "repeated"}, {"", "unanswered"}, {"", "unanswered", "unanswered"}, {"", "unanswered", "repeated"},
-		{"", "refused", "repeated"}, {"repeated", "unanswered", "refused"},
+		{"repeated"}, {"", "repeated"}, {"", "response lost"}, {"", "response lost", "response lost"}, {"", "response lost", "repeated"},
+		{"", "request lost", "repeated"}, {"repeated", "response lost", "request lost"},
 	} {
 		t.Run(strings.Join(faults, ","), func(t *testing.T) {
 			store := &faulty{Store: &memory.Store{}, faults: faults}
@@ -139,7 +138,7 @@ func TestAHolderKnowsItsOwnWrites(t *testing.T) {
 	}
 }
 
-func TestAnUnreadableLeaseIsTakenOver(t *testing.T) {
+func TestUnreadableLeaseIsTakenOver(t *testing.T) {
 	for _, data := range []string{"", "x", "{}", `{"epoch":1}`, `{"turn":3,"state":"x"}`, `{"epoch":"e","state":5}`, strings.Repeat(" ", 5<<20) + `{"epoch":"e"}`} {
 		store := &memory.Store{}
 		_, err := store.Put(t.Context(), key, strings.NewReader(data), int64(len(data)), backend.PutOptions{})
@@ -154,13 +153,13 @@ func TestAnUnreadableLeaseIsTakenOver(t *testing.T) {
 	}
 }
 
-func TestAHolderThatWasStoppedLeavesItsSuccessorsLease(t *testing.T) {
+func TestSuspendedHolderKeepsSuccessorsLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		leases := &lease.Leases[string]{Store: &memory.Store{}}
 		stopped := acquire(t, leases)
 		require.NoError(t, stopped.Confirm(t.Context()))
 		time.Sleep(lease.Renew + time.Second)
-		require.NoError(t, stopped.Confirm(t.Context()), "nobody has taken it over")
+		require.NoError(t, stopped.Confirm(t.Context()), "nobody took it over")
 		time.Sleep(lease.TTL + 2*time.Second)
 		held := acquire(t, leases)
 		require.ErrorIs(t, stopped.Confirm(t.Context()), lease.ErrLost)
@@ -175,101 +174,4 @@ func acquire(t *testing.T, leases *lease.Leases[string]) *lease.Held[string] {
 	require.NoError(t, err)
 	require.NotNil(t, held)
 	return held
-}
-
-// conditions is a store that does with conditions as told.
-type conditions struct {
-	backend.Store
-	condition func(backend.Condition) (backend.Condition, error)
-}
-
-func (c conditions) Put(ctx context.Context, key string, body io.Reader, size int64, o backend.PutOptions) (backend.Object, error) {
-	var err error
-	if o.Condition, err = c.condition(o.Condition); err != nil {
-		return backend.Object{}, err
-	}
-	return c.Store.Put(ctx, key, body, size, o)
-}
-
-func TestWhatAStoreDoesWithConditionsIsFoundOut(t *testing.T) {
-	errDown, errUnknown := errors.New("down"), errors.New("501 not implemented")
-	none := backend.Condition{}
-	for _, c := range []struct {
-		name      string
-		condition func(backend.Condition) (backend.Condition, error)
-		supported bool
-		err       error
-	}{
-		{"honours", func(c backend.Condition) (backend.Condition, error) { return c, nil }, true, nil},
-		{"ignores", func(backend.Condition) (backend.Condition, error) { return none, nil }, false, nil},
-		{"knows only If-None-Match", func(c backend.Condition) (backend.Condition, error) {
-			return backend.Condition{IfAbsent: c.IfAbsent}, nil
-		}, false, nil},
-		{"knows only If-Match", func(c backend.Condition) (backend.Condition, error) {
-			return backend.Condition{IfMatch: c.IfMatch}, nil
-		}, false, nil},
-		{"refuses", func(c backend.Condition) (backend.Condition, error) {
-			if c != none {
-				return c, errUnknown
-			}
-			return c, nil
-		}, false, nil},
-		{"is down", func(c backend.Condition) (backend.Condition, error) { return c, errDown }, false, errDown},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			store := &memory.Store{}
-			supported, err := lease.Supported(t.Context(), conditions{store, c.condition}, "probe/")
-			require.ErrorIs(t, err, c.err)
-			assert.Equal(t, c.supported, supported)
-			for o := range store.List(t.Context(), "", "") {
-				assert.Fail(t, "left behind", o.Key)
-			}
-		})
-	}
-}
-
-// unreachable is a store that answers nobody while it is away.
-type unreachable struct {
-	*memory.Store
-	away bool
-}
-
-func (s *unreachable) Get(ctx context.Context, key string, r backend.Range) (io.ReadCloser, backend.Object, error) {
-	if s.away {
-		return nil, backend.Object{}, errors.New("connection refused")
-	}
-	return s.Store.Get(ctx, key, r)
-}
-
-// Whoever could not reach the store may be sure that the holder of a lease could not either, and gives it time.
-func TestALeaseThatExpiredWhileTheStoreWasAwayIsLeftToItsHolderForAMoment(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := &unreachable{Store: &memory.Store{}}
-		held := acquire(t, &lease.Leases[string]{Store: store})
-		other := &lease.Leases[string]{Store: store}
-		isFree := func() bool {
-			_, free, err := other.Get(t.Context(), key)
-			require.NoError(t, err)
-			return free
-		}
-
-		store.away = true
-		time.Sleep(lease.TTL + 2*time.Second)
-		_, _, err := other.Get(t.Context(), key)
-		require.Error(t, err)
-		store.away = false
-		assert.False(t, isFree(), "the holder is about to renew it")
-		taken, _, err := other.Acquire(t.Context(), key)
-		require.NoError(t, err)
-		assert.Nil(t, taken)
-		require.NoError(t, held.Renew(t.Context()))
-
-		store.away = true
-		time.Sleep(lease.TTL + 2*time.Second)
-		_, _, err = other.Get(t.Context(), key)
-		require.Error(t, err)
-		store.away = false
-		time.Sleep(4 * time.Second)
-		assert.True(t, isFree(), "the holder has had its time")
-	})
 }

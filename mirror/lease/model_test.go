@@ -3,8 +3,10 @@ package lease_test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,19 +15,19 @@ import (
 	"github.com/entrepot-io/entrepot/mirror/lease"
 )
 
-// The model runs the real code in every order of its calls' effects on one store, with time passing and answers being
-// lost between any two of them. Each history is run from its beginning, by a list of choices; those that have come to
-// where another has been are cut off.
+// The model runs the real code with every order of the calls' effects on one store. Between any two of them time may pass or
+// a response get lost. Each history runs from the beginning, along a list of choices, and ends when it reaches a situation
+// that an earlier history has reached.
 
 func TestEveryHistoryOfTwoHolders(t *testing.T) {
-	for _, c := range []struct{ mishaps, expiries int }{{0, 0}, {0, 2}, {1, 1}, {2, 0}} {
-		t.Run(fmt.Sprintf("%d mishaps, %d expiries", c.mishaps, c.expiries), func(t *testing.T) {
+	for _, c := range []struct{ faults, expiries int }{{0, 0}, {0, 2}, {1, 1}, {2, 0}} {
+		t.Run(fmt.Sprintf("%d faults, %d expiries", c.faults, c.expiries), func(t *testing.T) {
 			t.Parallel()
 			explorer := &explorer{seen: map[string]bool{}}
 			histories := 0
 			for more := true; more; more = explorer.next() {
 				synctest.Test(t, func(t *testing.T) {
-					h := &history{t: t, explorer: explorer, mishaps: c.mishaps, expiries: c.expiries, used: map[string]bool{}}
+					h := &history{t: t, explorer: explorer, faults: c.faults, expiries: c.expiries, used: map[string]bool{}}
 					h.run()
 				})
 				if t.Failed() {
@@ -38,9 +40,9 @@ func TestEveryHistoryOfTwoHolders(t *testing.T) {
 	}
 }
 
-// explorer makes choices, each time others, until all have been made.
+// explorer makes choices, different ones in each history, until all have been made.
 type explorer struct {
-	choices, options []int // made so far, and among how many
+	choices, options []int // choices made so far, and the numbers of options
 	at               int
 	seen             map[string]bool // situations
 }
@@ -64,10 +66,10 @@ func (e *explorer) next() bool {
 	return false
 }
 
-// visited tells whether another history has led to this situation.
+// visited reports whether another history has reached this situation.
 func (e *explorer) visited(situation string) bool {
 	if e.at < len(e.choices) {
-		return false // on the way to what has not been seen
+		return false // still repeating earlier choices
 	}
 	if e.seen[situation] {
 		return true
@@ -81,24 +83,24 @@ const key = "fills/x/lease"
 type record = lease.Record[string]
 
 var (
-	errLost = errors.New("no answer came")
-	errOver = errors.New("this history is over")
+	errLost error = &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
+	errOver       = errors.New("end of the history")
 )
 
-// history is one order of things.
+// history is one sequence of events.
 type history struct {
-	t                 *testing.T
-	explorer          *explorer
-	mishaps, expiries int // that may still happen
-	store             memory.Store
-	holders           []*holder
-	late              []*call // that nobody waits for any more
-	trace             []string
+	t                *testing.T
+	explorer         *explorer
+	faults, expiries int // remaining
+	store            memory.Store
+	holders          []*holder
+	late             []*call // calls whose callers have given up
+	trace            []string
 
-	// versions are those that the lease's object has had. now is the present one; nil: there is no object.
+	// versions are all versions of the lease's object. now is the current one; nil: none.
 	versions []*version
 	now      *version
-	used     map[string]bool // the epochs of those that have learned that they hold the lease
+	used     map[string]bool // epochs of holders that know that they hold the lease
 }
 
 type version struct {
@@ -112,17 +114,17 @@ type call struct {
 	name   string
 	put    bool
 	effect func() (outcome string, err error)
-	answer chan error
+	result chan error
 }
 
-// holder is one who uses the lease. Its calls wait for their turn.
+// holder is a user of the lease. Its calls wait for their turn.
 type holder struct {
 	*history
 	name    string
 	pending *call
 	calls   int
-	epoch   string   // of the holding, if there is one
-	learned []string // the outcomes of all its calls: all that its next step depends on
+	epoch   string   // of its holding, if any
+	learned []string // outcomes of its calls, which determine its next step
 	ended   bool
 }
 
@@ -142,14 +144,14 @@ func (h *history) run() {
 	}
 	for _, holder := range h.holders {
 		for !holder.ended {
-			holder.pending.answer <- errOver
+			holder.pending.result <- errOver
 			synctest.Wait()
 		}
 	}
 	h.checkFree()
 }
 
-// step does one of all the things that may happen now. It returns false where nothing can, or what can has been seen.
+// step makes one of the possible events happen. It returns false if there is none, or if the situation is known.
 func (h *history) step() bool {
 	if h.explorer.visited(h.situation()) {
 		return false
@@ -159,12 +161,12 @@ func (h *history) step() bool {
 	for _, holder := range h.holders {
 		if call := holder.pending; call != nil && !holder.ended {
 			if waiting = true; len(h.trace) == 0 && holder != h.holders[0] {
-				continue // both do the same: it does not matter who is first
+				continue // both do the same, so the first one begins
 			}
-			steps = append(steps, func() { h.answer(holder, call, "") })
-			if h.mishaps > 0 {
-				for _, mishap := range mishaps[call.put] {
-					steps = append(steps, func() { h.mishaps--; h.answer(holder, call, mishap) })
+			steps = append(steps, func() { h.respond(holder, call, "") })
+			if h.faults > 0 {
+				for _, fault := range faults[call.put] {
+					steps = append(steps, func() { h.faults--; h.respond(holder, call, fault) })
 				}
 			}
 		}
@@ -172,7 +174,7 @@ func (h *history) step() bool {
 	for n, call := range h.late {
 		steps = append(steps, func() {
 			h.late = slices.Delete(h.late, n, n+1)
-			outcome, _ := call.effect() // nobody waits for it
+			outcome, _ := call.effect() // its caller has given up
 			h.note("%s takes effect late: %s", call.name, outcome)
 		})
 	}
@@ -190,32 +192,32 @@ func (h *history) step() bool {
 	return true
 }
 
-// mishaps of a call, by whether it is a write.
-var mishaps = map[bool][]string{
-	false: {"refused"},
-	true:  {"refused", "unanswered", "repeated", "late"},
+// faults of reads (false) and writes (true).
+var faults = map[bool][]string{
+	false: {"request lost"},
+	true:  {"request lost", "response lost", "repeated", "late"},
 }
 
-func (h *history) answer(holder *holder, call *call, mishap string) {
-	outcome, err := "refused", error(errLost)
-	switch mishap {
+func (h *history) respond(holder *holder, call *call, fault string) {
+	outcome, err := "request lost", errLost
+	switch fault {
 	case "":
 		outcome, err = call.effect()
-	case "unanswered":
+	case "response lost":
 		outcome, _ = call.effect()
-		h.note("%s: %s, unanswered", call.name, outcome)
-		outcome = "refused"
-	case "repeated": // by the store's client, which got no answer
+		h.note("%s: %s, response lost", call.name, outcome)
+		outcome = "request lost"
+	case "repeated": // by the store's SDK, which got no response
 		first, _ := call.effect()
-		h.note("%s: %s, and will be repeated", call.name, first)
+		h.note("%s: %s, to be repeated", call.name, first)
 		return
 	case "late":
 		h.late = append(h.late, call)
 	}
-	h.note("%s %s: %s", call.name, mishap, outcome)
+	h.note("%s %s: %s", call.name, fault, outcome)
 	holder.learned = append(holder.learned, outcome)
 	holder.pending = nil
-	call.answer <- err
+	call.result <- err
 }
 
 func (h *history) note(format string, args ...any) {
@@ -226,10 +228,10 @@ func (h *history) broken(format string, args ...any) {
 	h.t.Errorf("%s\n%s", fmt.Sprintf(format, args...), strings.Join(h.trace, "\n"))
 }
 
-// situation names all on which the future depends. Names and nonces are random, so versions are told apart by the calls
+// situation describes all that the future depends on. Epochs and nonces are random, so versions are identified by the calls
 // that wrote them.
 func (h *history) situation() string {
-	s := fmt.Sprint(h.mishaps, h.expiries)
+	s := fmt.Sprint(h.faults, h.expiries)
 	for _, holder := range h.holders {
 		s += fmt.Sprint(";", holder.learned, holder.ended)
 		if holder.pending != nil {

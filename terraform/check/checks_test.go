@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A check says what is wrong with a folder below root, which is a copy of terraform/.
+// A check returns an error if a folder below root is wrong. root is a copy of terraform/.
 type check func(t *testing.T, root, folder string) error
 
 var checks = map[string]check{
@@ -34,7 +34,8 @@ func TestModulesAndExamples(t *testing.T) {
 	}
 }
 
-func said(out string, err error) error {
+// withOutput adds the output of a tool to its error.
+func withOutput(out string, err error) error {
 	if err != nil {
 		return fmt.Errorf("%w:\n%s", err, strings.TrimSpace(out))
 	}
@@ -42,29 +43,29 @@ func said(out string, err error) error {
 }
 
 func formatted(t *testing.T, root, folder string) error {
-	return said(tool(t, filepath.Join(root, folder), "tofu", "fmt", "-check", "-diff", "-recursive"))
+	return withOutput(tool(t, filepath.Join(root, folder), "tofu", "fmt", "-check", "-diff", "-recursive"))
 }
 
-// valid holds all that is written against the schemas of the providers: resources, arguments, blocks, their types and
-// number, and all that is referred to, in modules too.
+// valid checks the configuration against the providers' schemas: resources, arguments and blocks with their types and
+// numbers, and all references, including those to modules.
 func valid(t *testing.T, root, folder string) error {
 	path := filepath.Join(root, folder)
 	if out, err := tool(t, path, "tofu", "init", "-backend=false", "-input=false"); err != nil {
-		return said(out, err)
+		return withOutput(out, err)
 	}
-	return said(tool(t, path, "tofu", "validate"))
+	return withOutput(tool(t, path, "tofu", "validate"))
 }
 
-// tests applies with mocks what the tests of the folder say. Each has to have some.
+// tests runs the folder's tests with mocked providers. At least one must apply.
 func tests(t *testing.T, root, folder string) error {
 	states, out, err := applied(t, filepath.Join(root, folder))
 	if err == nil && len(states) == 0 {
-		err = fmt.Errorf("nothing was applied")
+		err = fmt.Errorf("no test applies the configuration")
 	}
-	return said(out, err)
+	return withOutput(out, err)
 }
 
-// applied is states of a folder that is new.
+// applied initializes a folder and returns its states.
 func applied(t *testing.T, path string) (map[string]state, string, error) {
 	t.Helper()
 	if out, err := tool(t, path, "tofu", "init", "-backend=false", "-input=false"); err != nil {
@@ -73,7 +74,7 @@ func applied(t *testing.T, path string) (map[string]state, string, error) {
 	return states(t, path)
 }
 
-// state is what there is when a run has applied.
+// state is Terraform's state after a run.
 type state struct {
 	Values struct {
 		Outputs map[string]struct{ Value any }
@@ -87,7 +88,7 @@ type state struct {
 	}
 }
 
-// states runs the tests of a folder and returns what each run that applies has made.
+// states runs a folder's tests. It returns the state after each run that applies, by name, and the messages.
 func states(t *testing.T, path string) (map[string]state, string, error) {
 	lines, err := tool(t, path, "tofu", "test", "-json", "-verbose")
 	all, messages := map[string]state{}, ""
@@ -97,7 +98,7 @@ func states(t *testing.T, path string) (map[string]state, string, error) {
 			Message string          `json:"@message"`
 			Run     string          `json:"@testrun"`
 			State   json.RawMessage `json:"test_state"`
-			Wrong   struct {
+			Error   struct {
 				Detail string
 			} `json:"diagnostic"`
 		}
@@ -105,7 +106,7 @@ func states(t *testing.T, path string) (map[string]state, string, error) {
 			messages += line
 			continue
 		}
-		messages += event.Message + "\n" + event.Wrong.Detail + "\n"
+		messages += event.Message + "\n" + event.Error.Detail + "\n"
 		if event.State != nil {
 			var s state
 			if err := json.Unmarshal(event.State, &s); err != nil {
@@ -119,10 +120,10 @@ func states(t *testing.T, path string) (map[string]state, string, error) {
 
 func lint(t *testing.T, root, folder string) error {
 	args := []string{"--config=" + filepath.Join(root, ".tflint.hcl"), "--format=compact"}
-	if strings.HasPrefix(folder, "examples/") { // which are to be read from top to bottom
+	if strings.HasPrefix(folder, "examples/") { // an example is one file, to be read from top to bottom
 		args = append(args, "--disable-rule=terraform_standard_module_structure")
 	}
-	return said(tool(t, filepath.Join(root, folder), "tflint", args...))
+	return withOutput(tool(t, filepath.Join(root, folder), "tflint", args...))
 }
 
 func documented(t *testing.T, root, folder string) error {
@@ -131,11 +132,11 @@ func documented(t *testing.T, root, folder string) error {
 	}
 	readme, err := os.ReadFile(filepath.Join(root, folder, "README.md"))
 	if err != nil || !strings.Contains(string(readme), "<!-- BEGIN_TF_DOCS -->") {
-		return fmt.Errorf("README.md has no place for what terraform-docs writes: %v", err)
+		return fmt.Errorf("README.md lacks the markers of terraform-docs: %v", err)
 	}
 	out, err := tool(t, root, "terraform-docs", "-c", ".terraform-docs.yml", "--output-check", folder)
 	if err != nil {
 		out += "\nrun make docs-terraform"
 	}
-	return said(out, err)
+	return withOutput(out, err)
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/entrepot-io/entrepot/terraform/check/schema"
 )
 
-// enum is the values of a type of AWS's own library.
+// enum converts the values of an enumeration in AWS's SDK to strings.
 func enum[T ~string](values []T) (all []string) {
 	for _, v := range values {
 		all = append(all, string(v))
@@ -30,8 +30,8 @@ func enum[T ~string](values []T) (all []string) {
 	return all
 }
 
-// Where in a resource enumerations are: the names of arguments and blocks. The descriptions in the schema of AWS's
-// provider do not list the values, but AWS's own library has them.
+// enums maps the path of an argument (resource, blocks, argument) to its valid values. The schema of the AWS provider does
+// not list them, but AWS's SDK does.
 var enums = map[string][]string{
 	"aws_apigatewayv2_api protocol_type":                                                                            enum(gateway.ProtocolType("").Values()),
 	"aws_apigatewayv2_domain_name domain_name_configuration endpoint_type":                                          enum(gateway.EndpointType("").Values()),
@@ -80,10 +80,10 @@ var enums = map[string][]string{
 	"aws_vpc_endpoint vpc_endpoint_type":                                                                            enum(ec2.VpcEndpointType("").Values()),
 }
 
-// set are those arguments that the provider would fill in, but for the modules. Mocks make up a value for all others.
+// set lists the computed arguments that the modules set. Mocks invent values for all other computed arguments.
 var set = []string{"google_cloud_run_v2_service ingress"}
 
-// listed adds to found the enumerations whose values the schema of a block lists.
+// listed adds the enumerations in the schema of a block to found.
 func listed(found map[string][]string, path string, b *schema.Block) {
 	for name, a := range b.Attributes {
 		if at := path + " " + name; a.Values != nil && (!a.Computed || slices.Contains(set, at)) {
@@ -95,13 +95,13 @@ func listed(found map[string][]string, path string, b *schema.Block) {
 	}
 }
 
-func TestValuesAreThoseThatTheCloudsKnow(t *testing.T) {
+func TestEnumValuesAreValid(t *testing.T) {
 	seen := map[string]bool{}
 	root := copied(t)
 	for _, module := range []string{"bucket-s3", "aws-lambda", "aws-ecs", "gcp-cloud-run"} {
 		runs, out, err := applied(t, filepath.Join(root, "modules", module))
 		if err != nil {
-			t.Fatal(said(out, err))
+			t.Fatal(withOutput(out, err))
 		}
 		for run, s := range runs {
 			for _, wrong := range s.notInEnums(t, seen) {
@@ -111,32 +111,32 @@ func TestValuesAreThoseThatTheCloudsKnow(t *testing.T) {
 	}
 	for _, path := range slices.AppendSeq(append(slices.Clone(set), "google_storage_bucket lifecycle_rule action type"), maps.Keys(enums)) {
 		if !seen[path] {
-			t.Errorf("no test of a module has %s", path)
+			t.Errorf("no module test sets %s", path)
 		}
 	}
 }
 
-func TestAValueThatACloudDoesNotKnowIsFound(t *testing.T) {
+func TestInvalidEnumValuesAreFound(t *testing.T) {
 	for _, c := range []struct{ module, file, old, new, run, want string }{
 		{"aws-lambda", "main.tf", `"provided.al2023"`, `"provided.al2026"`, "function_url",
-			`aws_lambda_function runtime is "provided.al2026", which is none of`},
-		{"gcp-cloud-run", "bucket.tf", `"AbortIncompleteMultipartUpload"`, `"AbortMultipartUpload"`, "least",
-			`google_storage_bucket lifecycle_rule action type is "AbortMultipartUpload", which is none of`},
+			`aws_lambda_function runtime is "provided.al2026", want one of`},
+		{"gcp-cloud-run", "bucket.tf", `"AbortIncompleteMultipartUpload"`, `"AbortMultipartUpload"`, "defaults",
+			`google_storage_bucket lifecycle_rule action type is "AbortMultipartUpload", want one of`},
 	} {
 		root := copied(t)
 		breakFile(t, root, filepath.Join("modules", c.module, c.file), c.old, c.new)
 		runs, out, err := applied(t, filepath.Join(root, "modules", c.module))
 		if err != nil {
-			t.Fatal(said(out, err))
+			t.Fatal(withOutput(out, err))
 		}
 		wrong := runs[c.run].notInEnums(t, map[string]bool{})
 		if len(wrong) != 1 || !strings.Contains(wrong[0], c.want) {
-			t.Errorf("found: %q, want %s", wrong, c.want)
+			t.Errorf("found %q, want %s", wrong, c.want)
 		}
 	}
 }
 
-// notInEnums says which values are not of their enumerations, and notes in seen which enumerations have some.
+// notInEnums describes each value that is not in its enumeration. It adds the enumerations that have values to seen.
 func (s state) notInEnums(t *testing.T, seen map[string]bool) (wrong []string) {
 	t.Helper()
 	all := maps.Clone(enums)
@@ -154,7 +154,7 @@ func (s state) notInEnums(t *testing.T, seen map[string]bool) (wrong []string) {
 			for _, value := range at(values, steps[1:]) {
 				seen[path] = true
 				if !slices.Contains(known, value) {
-					wrong = append(wrong, fmt.Sprintf("%s is %q, which is none of %q", path, value, known))
+					wrong = append(wrong, fmt.Sprintf("%s is %q, want one of %q", path, value, known))
 				}
 			}
 		}
@@ -162,7 +162,7 @@ func (s state) notInEnums(t *testing.T, seen map[string]bool) (wrong []string) {
 	return wrong
 }
 
-// at is all texts at a path, through lists.
+// at returns all non-empty strings at a path. It descends into lists.
 func at(value any, path []string) (found []string) {
 	switch v := value.(type) {
 	case []any:

@@ -9,18 +9,18 @@ import (
 	"testing"
 )
 
-// What the modules grant, and which lifecycle rules they set, is written down for the trial of it on a real MinIO, which
-// is part of the program's own module: see terraform/trial.
-func TestWhatTheModulesGrantIsWrittenDown(t *testing.T) {
+// TestWriteGrantedPolicies writes the modules' policies and lifecycle rules to .tools/terraform/granted.json. Package
+// terraform/trial, which is in the program's own Go module, tries them on a real MinIO.
+func TestWriteGrantedPolicies(t *testing.T) {
 	type rule struct {
 		ID     string `json:"id"`
 		Prefix string `json:"prefix"`
-		Days   string `json:"days"`   // after which objects expire
-		Aborts string `json:"aborts"` // after which uploads are aborted, in days
+		Days   string `json:"days"`   // until objects expire
+		Aborts string `json:"aborts"` // days until incomplete uploads are aborted
 	}
 	type granted struct {
 		Bucket string          `json:"bucket"`
-		Policy json.RawMessage `json:"policy"` // of the bucket
+		Policy json.RawMessage `json:"policy"` // for the bucket
 		Rules  []rule          `json:"rules"`
 	}
 	all := map[string]granted{}
@@ -28,16 +28,16 @@ func TestWhatTheModulesGrantIsWrittenDown(t *testing.T) {
 	for _, module := range []string{"bucket-s3", "minio"} {
 		runs, out, err := applied(t, filepath.Join(root, "modules", module))
 		if err != nil {
-			t.Fatal(said(out, err))
+			t.Fatal(withOutput(out, err))
 		}
-		least, g := runs["least"], granted{}
-		for _, r := range least.Values.Root.Resources {
+		defaults, g := runs["defaults"], granted{}
+		for _, r := range defaults.Values.Root.Resources {
 			var v struct {
 				Policy string
 				Bucket string
 				Rule   []struct {
 					ID, Status string
-					Filter     any // MinIO's is the prefix, AWS's a block
+					Filter     any // a prefix in MinIO's provider, a block in AWS's
 					Expiration any
 					Abort      []struct {
 						Days json.Number `json:"days_after_initiation"`
@@ -62,11 +62,11 @@ func TestWhatTheModulesGrantIsWrittenDown(t *testing.T) {
 				}
 			}
 		}
-		if policy, ok := least.Values.Outputs["policy_json"].Value.(string); ok && g.Policy == nil {
+		if policy, ok := defaults.Values.Outputs["policy_json"].Value.(string); ok && g.Policy == nil {
 			g.Policy = json.RawMessage(policy)
 		}
 		if g.Bucket == "" || g.Policy == nil || len(g.Rules) < 2 {
-			t.Fatalf("%s: %+v", module, g)
+			t.Fatalf("incomplete state of module %s: %+v", module, g)
 		}
 		all[module] = g
 	}
@@ -79,11 +79,11 @@ func TestWhatTheModulesGrantIsWrittenDown(t *testing.T) {
 	}
 }
 
-// text is what a rule has as a plain value, or as the argument of a block.
+// text returns value if it is a string, or else the argument with a name from the block that value is.
 func text(value any, name string) string {
 	switch v := value.(type) {
 	case string:
-		return strings.TrimSuffix(v, "d") // days, as MinIO's provider writes them
+		return strings.TrimSuffix(v, "d") // MinIO's provider writes 1d
 	case []any:
 		for _, block := range v {
 			if fields, ok := block.(map[string]any); ok && fields[name] != nil {

@@ -1,7 +1,7 @@
-// Package check_test looks at the Terraform modules and examples as far as that goes without a cloud: with the real
-// language (OpenTofu), the real linter, and the schemas of the real providers.
+// Package check_test tests the Terraform modules and examples without a cloud: with OpenTofu, tflint, terraform-docs and
+// the schemas of the real providers.
 //
-// `make infra-check-terraform` runs it, and fetches what it needs.
+// `make infra-check-terraform` fetches the tools and schemas and runs the tests.
 package check_test
 
 import (
@@ -22,11 +22,11 @@ import (
 )
 
 var (
-	// checkout is the folder of the repository, and mirror one that has the providers as OpenTofu looks for them.
+	// checkout is the repository's root folder. mirror is a folder with the providers in the layout that OpenTofu expects.
 	checkout, mirror string
-	// rc is OpenTofu's configuration.
+	// rc is the path of OpenTofu's configuration.
 	rc string
-	// described are the enumerations whose values the schemas list, of all resources that are written of: see enums.
+	// described has the enumerations in the schemas of the resources that the modules use. It complements enums.
 	described = map[string][]string{}
 )
 
@@ -47,7 +47,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// setUp makes the providers out of one program and their schemas.
+// setUp creates the providers, each from command provider and a schema.
 func setUp(folder string) error {
 	mirror = filepath.Join(folder, "mirror")
 	program := filepath.Join(folder, "provider")
@@ -69,7 +69,7 @@ func setUp(folder string) error {
 		if err := json.Unmarshal(text, &known); err != nil {
 			return err
 		}
-		// A provider is started for each command, and most of what it knows is of no use to any.
+		// Keep only the resources in use: every OpenTofu command starts the provider and loads its schema.
 		maps.DeleteFunc(known.Resources, func(name string, _ *schema.Block) bool { return !used[name] })
 		maps.DeleteFunc(known.Data, func(name string, _ *schema.Block) bool { return !used[name] })
 		for name, block := range known.Resources {
@@ -94,7 +94,7 @@ func setUp(folder string) error {
 
 var resource = regexp.MustCompile(`(?m)^(?:resource|data) "(\w+)"`)
 
-// usedTypes are those of all resources and data sources that are written of, be there such or not.
+// usedTypes returns the types of all resources and data sources in the .tf files, even if the providers lack them.
 func usedTypes() (map[string]bool, error) {
 	used := map[string]bool{}
 	return used, filepath.WalkDir(filepath.Join(checkout, "terraform"), func(path string, entry fs.DirEntry, err error) error {
@@ -109,7 +109,7 @@ func usedTypes() (map[string]bool, error) {
 	})
 }
 
-// tool runs a program of .tools/bin in a folder and returns what it says.
+// tool runs a program from .tools/bin in a folder and returns its output without colors and frames.
 func tool(t *testing.T, folder, name string, args ...string) (string, error) {
 	t.Helper()
 	path := filepath.Join(checkout, ".tools", "bin", name)
@@ -123,10 +123,10 @@ func tool(t *testing.T, folder, name string, args ...string) (string, error) {
 	return decoration.ReplaceAllString(string(out), ""), err
 }
 
-// decoration is colours, and the lines that OpenTofu draws beside what it says.
+// decoration matches colors and the frames that OpenTofu draws around messages.
 var decoration = regexp.MustCompile("\x1b\\[[0-9;]*m|[╷│╵] ?")
 
-// folders are those of all modules and examples, from terraform/.
+// folders returns the folders of all modules and examples, relative to terraform/.
 func folders(t *testing.T) []string {
 	t.Helper()
 	var all []string
@@ -142,7 +142,7 @@ func folders(t *testing.T) []string {
 	return all
 }
 
-// copied is a copy of terraform/ without this, in which a check may leave things and a test may break some.
+// copied returns a copy of the modules and examples that checks and tests may modify.
 func copied(t *testing.T) string {
 	t.Helper()
 	to := t.TempDir()

@@ -1,3 +1,3 @@
-// Package trial tries on a real MinIO what the Terraform modules grant and set: their policies with the program, and
-// their lifecycle rules. terraform/check writes down what that is; `make infra-check-terraform` runs both.
+// Package trial tests the policies and lifecycle rules of the Terraform modules with the program and a real MinIO.
+// Package terraform/check writes the policies and rules to a file; `make infra-check-terraform` runs both packages.
 package trial

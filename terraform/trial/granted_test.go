@@ -16,9 +16,9 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
 
-// granted is what a module makes.
+// granted is the policy and the lifecycle rules of a module.
 type granted struct {
-	Bucket string // that the policy is for
+	Bucket string // bucket in the policy
 	Policy json.RawMessage
 	Rules  []rule
 }
@@ -27,7 +27,7 @@ type rule struct {
 	ID, Prefix, Days, Aborts string
 }
 
-// modules are those that were written down, by their names.
+// modules reads the policies and rules that terraform/check wrote, by module.
 func modules(t *testing.T) map[string]granted {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(testenv.Root(), ".tools", "terraform", "granted.json"))
@@ -39,7 +39,7 @@ func modules(t *testing.T) map[string]granted {
 	return all
 }
 
-// on is the policy for another bucket.
+// on returns the policy for another bucket.
 func (g granted) on(bucket string) string {
 	return strings.ReplaceAll(string(g.Policy), "arn:aws:s3:::"+g.Bucket, "arn:aws:s3:::"+bucket)
 }

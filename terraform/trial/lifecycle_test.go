@@ -16,8 +16,9 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// MinIO takes the rules, has them afterwards, and removes what they are for, of objects whose age is made up.
-func TestTheLifecycleRulesOfEachModuleRemoveWhatIsOfNoUse(t *testing.T) {
+// TestLifecycleRulesExpireLeftovers checks that MinIO accepts the rules, returns them, and expires the right objects. The
+// objects have faked ages.
+func TestLifecycleRulesExpireLeftovers(t *testing.T) {
 	server := testenv.StartMinIO(t)
 	for module, g := range modules(t) {
 		t.Run(module, func(t *testing.T) {
@@ -31,10 +32,10 @@ func TestTheLifecycleRulesOfEachModuleRemoveWhatIsOfNoUse(t *testing.T) {
 				one.Expiration.Days = lifecycle.ExpirationDays(days(t, r.Days))
 				one.AbortIncompleteMultipartUpload.DaysAfterInitiation = lifecycle.ExpirationDays(days(t, r.Aborts))
 				if r.Aborts != "" {
-					// MinIO aborts uploads after a day by itself and knows no rule for it.
+					// MinIO has no such rule: it aborts uploads after a day on its own.
 					alone := lifecycle.NewConfiguration()
 					alone.Rules = []lifecycle.Rule{one}
-					require.Error(t, client.SetBucketLifecycle(t.Context(), bucket, alone), "if it takes it now, so should this test")
+					require.Error(t, client.SetBucketLifecycle(t.Context(), bucket, alone), "MinIO accepts the rule now: remove this exception")
 					continue
 				}
 				set.Rules = append(set.Rules, one)
@@ -60,7 +61,7 @@ func TestTheLifecycleRulesOfEachModuleRemoveWhatIsOfNoUse(t *testing.T) {
 				{"private/fills/of/somebody/else", 4000}:    true,
 			} {
 				_, err := client.PutObject(t.Context(), bucket, key.name, strings.NewReader("content"), 7, minio.PutObjectOptions{
-					// As replication does, which keeps the time at which an object was written.
+					// Replication preserves an object's modification time.
 					Internal: minio.AdvancedPutOptions{SourceMTime: time.Now().AddDate(0, 0, -key.days), ReplicationRequest: true},
 				})
 				require.NoError(t, err)
@@ -75,7 +76,7 @@ func TestTheLifecycleRulesOfEachModuleRemoveWhatIsOfNoUse(t *testing.T) {
 	}
 }
 
-// aged is an object of some age.
+// aged is an object and its age.
 type aged struct {
 	name string
 	days int

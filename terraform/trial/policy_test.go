@@ -30,7 +30,7 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// mirror is the program with credentials that a policy is for.
+// A mirror is a running entrepot whose credentials are limited by a policy.
 type mirror struct {
 	*testenv.Process
 	addr string
@@ -60,7 +60,7 @@ func (m mirror) get(t *testing.T, path string) (int, []byte) {
 	return resp.StatusCode, body
 }
 
-// push puts a blob into a registry and returns its path and its digest in hex.
+// push pushes a blob to a registry. It returns its path in the mirror and its digest in hex.
 func push(t *testing.T, registry *testenv.Registry, size int) (path, sum string) {
 	t.Helper()
 	content := make([]byte, size)
@@ -73,46 +73,46 @@ func push(t *testing.T, registry *testenv.Registry, size int) (path, sum string)
 	return "/v2/app/blobs/sha256:" + sum, sum
 }
 
-func TestThePolicyOfEachModuleIsEnoughAndNoMore(t *testing.T) {
+func TestModulePoliciesAreMinimal(t *testing.T) {
 	server := testenv.StartMinIO(t)
 	registry := testenv.StartRegistry(t, "127.0.0.2")
 	for module, g := range modules(t) {
 		t.Run(module, func(t *testing.T) {
 			bucket := "trial-" + strings.ToLower(rand.Text())
 			server.CreateBucket(t, bucket)
-			t.Run("as it is", func(t *testing.T) { works(t, server, registry, bucket, g.on(bucket)) })
+			t.Run("complete", func(t *testing.T) { works(t, server, registry, bucket, g.on(bucket)) })
 			actions := 0
 			for _, removed := range actionsOf(t, g.on(bucket)) {
 				actions++
 				t.Run("without "+removed, func(t *testing.T) {
 					p := start(t, server, bucket, without(t, g.on(bucket), removed), registry.URL())
-					status, said := p.get(t, "/readyz")
-					assert.Equal(t, http.StatusServiceUnavailable, status, "%s", said)
-					assert.Contains(t, string(said), removed+" is not permitted on arn:aws:s3:::"+bucket)
-					assert.Contains(t, p.Output(t), removed+" is not permitted on arn:aws:s3:::"+bucket, "in the log")
+					status, body := p.get(t, "/readyz")
+					assert.Equal(t, http.StatusServiceUnavailable, status, "%s", body)
+					assert.Contains(t, string(body), removed+" is not permitted on arn:aws:s3:::"+bucket)
+					assert.Contains(t, p.Output(t), removed+" is not permitted on arn:aws:s3:::"+bucket, "log")
 				})
 			}
-			assert.Equal(t, 6, actions, "what it grants")
+			assert.Equal(t, 6, actions, "granted actions")
 		})
 	}
 }
 
-// works pulls a large blob cold and warm, and looks at what is left in the bucket.
+// works pulls a large blob cold and warm, and checks the bucket's content.
 func works(t *testing.T, server *testenv.S3, registry *testenv.Registry, bucket, policy string) {
 	p := start(t, server, bucket, policy, registry.URL())
-	status, said := p.get(t, "/readyz")
-	require.Equal(t, http.StatusOK, status, "%s", said)
-	assert.Equal(t, "ready\n", string(said))
+	status, body := p.get(t, "/readyz")
+	require.Equal(t, http.StatusOK, status, "%s", body)
+	assert.Equal(t, "ready\n", string(body))
 
-	path, sum := push(t, registry, 20<<20) // three segments, which are composed
-	pull := func(which string) {
+	path, sum := push(t, registry, 20<<20) // three segments, so that entrepot composes them
+	pull := func(name string) {
 		status, body := p.get(t, path)
-		require.Equal(t, http.StatusOK, status, "%s: %.200s", which, body)
+		require.Equal(t, http.StatusOK, status, "%s: %.200s", name, body)
 		hash := sha256.Sum256(body)
-		require.Equal(t, sum, hex.EncodeToString(hash[:]), which)
+		require.Equal(t, sum, hex.EncodeToString(hash[:]), name)
 	}
 	client := server.Client(t)
-	left := func(prefix string) (keys []string) {
+	list := func(prefix string) (keys []string) {
 		for object := range client.ListObjectsIter(t.Context(), bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
 			require.NoError(t, object.Err)
 			keys = append(keys, object.Key)
@@ -120,15 +120,16 @@ func works(t *testing.T, server *testenv.S3, registry *testenv.Registry, bucket,
 		return keys
 	}
 	pull("cold")
-	require.Eventually(t, func() bool { return len(left("public/blobs/")) == 1 && len(left("public/fills/")) == 0 },
-		30*time.Second, 50*time.Millisecond, "the blob is stored, and its fill is tidied up")
+	require.Eventually(t, func() bool { return len(list("public/blobs/")) == 1 && len(list("public/fills/")) == 0 },
+		30*time.Second, 50*time.Millisecond, "blob not stored, or its fill not cleaned up")
 	pull("warm")
-	require.Eventually(t, func() bool { return len(left("access/")) == 1 }, 30*time.Second, 50*time.Millisecond, "its use is marked")
+	require.Eventually(t, func() bool { return len(list("access/")) == 1 }, 30*time.Second, 50*time.Millisecond, "no access marker")
 	assert.NotContains(t, p.Output(t), "not permitted")
 }
 
-// All of e2e runs on the policy of the module for MinIO. So it has on every other that grants the same.
-func TestTheSameIsGrantedEverywhere(t *testing.T) {
+// TestAllPoliciesGrantTheSame compares the policies in the repository. The e2e tests run only with that of the module for
+// MinIO.
+func TestAllPoliciesGrantTheSame(t *testing.T) {
 	read := func(file, bucket string) string {
 		text, err := os.ReadFile(filepath.Join(testenv.Root(), file))
 		require.NoError(t, err)
@@ -138,16 +139,16 @@ func TestTheSameIsGrantedEverywhere(t *testing.T) {
 	require.NotNil(t, page)
 	want := grants(t, modules(t)["minio"].on("images"))
 	require.Len(t, want, 6)
-	for what, policy := range map[string]string{
-		"the module for S3": modules(t)["bucket-s3"].on("images"),
-		"compose":           read("infra/compose/minio/policy.json", "BUCKET"),
-		"docs/stores.md":    page[1],
+	for source, policy := range map[string]string{
+		"module bucket-s3": modules(t)["bucket-s3"].on("images"),
+		"compose":          read("infra/compose/minio/policy.json", "BUCKET"),
+		"docs/stores.md":   page[1],
 	} {
-		assert.Equal(t, want, grants(t, policy), what)
+		assert.Equal(t, want, grants(t, policy), source)
 	}
 }
 
-// grants are the actions of a policy, and on what they are permitted.
+// grants returns the resource of each action in a policy.
 func grants(t *testing.T, policy string) map[string]any {
 	t.Helper()
 	all := map[string]any{}
@@ -184,7 +185,7 @@ func actionsOf(t *testing.T, policy string) (all []string) {
 	return all
 }
 
-// without is the policy less one action.
+// without returns the policy without one action.
 func without(t *testing.T, policy, removed string) string {
 	t.Helper()
 	d := parsed(t, policy)

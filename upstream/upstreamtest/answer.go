@@ -1,6 +1,7 @@
 package upstreamtest
 
 import (
+	"bytes"
 	"net/http"
 	"strconv"
 	"time"
@@ -36,6 +37,9 @@ func (a *answer) done() { a.leave() }
 
 // bytes answers with a whole body.
 func (a *answer) bytes(status int, mediaType string, body []byte) {
+	if a.fault.Encoding != "" {
+		body = a.encoded(bytes.NewReader(body))
+	}
 	a.Header().Set("Content-Type", mediaType)
 	a.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	a.WriteHeader(status)
@@ -56,13 +60,13 @@ func (a *answer) WriteHeader(status int) {
 	if n, err := strconv.ParseInt(a.Header().Get("Content-Length"), 10, 64); err == nil {
 		a.length = n
 	}
-	if a.fault.Chunked {
+	if a.fault.Chunked || a.fault.Damage == End {
 		a.Header().Del("Content-Length")
 	}
 	a.r.ledger.answered(a.q.entry, status)
 	a.began = time.Now()
 	a.ResponseWriter.WriteHeader(status)
-	if a.fault.Chunked || a.fault.BytesPerSecond > 0 { // the server would count a short body, and headers are not throttled
+	if a.fault.Chunked || a.fault.Damage == End || a.fault.BytesPerSecond > 0 { // the server would count a short body, and headers are not throttled
 		a.flush()
 	}
 }
@@ -71,6 +75,9 @@ func (a *answer) WriteHeader(status int) {
 func (a *answer) Write(p []byte) (int, error) {
 	total := 0
 	for len(p) > 0 {
+		if a.fault.Damage == End && a.written >= a.fault.At {
+			return total + len(p), nil
+		}
 		n := a.portion(len(p))
 		a.pace(n)
 		if a.written+int64(n) == a.length {
@@ -98,6 +105,9 @@ func (a *answer) portion(n int) int {
 		} else {
 			n = int(min(int64(n), left))
 		}
+	}
+	if a.fault.Damage == End {
+		n = int(min(int64(n), a.fault.At-a.written))
 	}
 	if rate := a.fault.BytesPerSecond; rate > 0 {
 		n = int(min(int64(n), max(1, rate/50)))

@@ -20,6 +20,9 @@ func (r *Registry) authorize(a *answer, q *request) bool {
 	if !r.opts.Auth {
 		return true
 	}
+	if name, password, ok := q.BasicAuth(); ok && r.opts.Basic && name == r.opts.Username && password == r.opts.Password {
+		return true
+	}
 	reason := ""
 	if token, ok := strings.CutPrefix(q.Header.Get("Authorization"), "Bearer "); ok {
 		r.mu.RLock()
@@ -34,13 +37,24 @@ func (r *Registry) authorize(a *answer, q *request) bool {
 			return true
 		}
 	}
-	a.Header().Set("WWW-Authenticate", r.challenge(q.repo, reason))
+	r.challengeIn(a.Header(), q.repo, reason)
 	a.error(http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
 	return false
 }
 
 func (r *Registry) permits(p pass, repo string) bool {
-	return slices.Contains(p.repos, repo) && r.exists(repo) && (p.user || !slices.Contains(r.opts.Private, repo))
+	return slices.Contains(p.repos, r.opts.ScopePrefix+repo) && r.exists(repo) && (p.user || !slices.Contains(r.opts.Private, repo))
+}
+
+// challengeIn sets the headers of a challenge.
+func (r *Registry) challengeIn(h http.Header, repo, reason string) {
+	bearer := r.challenge(repo, reason)
+	if len(r.opts.Challenges) == 0 {
+		h.Set("WWW-Authenticate", bearer)
+	}
+	for _, c := range r.opts.Challenges {
+		h.Add("WWW-Authenticate", strings.ReplaceAll(c, "{bearer}", bearer))
+	}
 }
 
 // challenge words the header; repo and reason may be empty.
@@ -51,7 +65,7 @@ func (r *Registry) challenge(repo, reason string) string {
 	}
 	c := fmt.Sprintf("Bearer realm=%q,service=%q", realm, service)
 	if repo != "" {
-		c += fmt.Sprintf(",scope=%q", "repository:"+repo+":pull")
+		c += fmt.Sprintf(",scope=%q", "repository:"+r.opts.ScopePrefix+repo+":pull")
 	}
 	if reason != "" {
 		c += fmt.Sprintf(",error=%q", reason)

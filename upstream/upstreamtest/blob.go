@@ -1,6 +1,7 @@
 package upstreamtest
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"time"
@@ -40,6 +41,9 @@ func (r *Registry) blob(repo string, d digest.Digest) Content {
 // content answers with an object, by the rules for ranges and conditions, and damaged as the fault says.
 func (a *answer) content(c Content, mediaType, etag string) {
 	c = a.fault.damaged(c)
+	if a.fault.Encoding != "" {
+		c = bytes.NewReader(a.encoded(io.NewSectionReader(c, 0, c.Size())))
+	}
 	a.Header()["Content-Type"] = nil // there are manifests without one: nothing may be guessed
 	if mediaType != "" {
 		a.Header().Set("Content-Type", mediaType)

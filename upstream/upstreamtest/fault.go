@@ -37,6 +37,9 @@ type Fault struct {
 	HTML        bool  // an HTML page, with status 200 unless Status is set
 	Body        []byte
 	Chunked     bool // no Content-Length
+	// Encoding is the Content-Encoding that the body comes in though nobody asked for it: gzip, deflate or zstd. Ranges
+	// are of the encoded bytes.
+	Encoding string
 
 	// Header is set on the answer, over what it would say. An empty list removes a header:
 	// http.Header{"Docker-Content-Digest": nil}.
@@ -57,14 +60,16 @@ type Fault struct {
 // Damage is what happens to a body. Fault.At says where.
 type Damage string
 
-// All kinds of damage. The first two happen to an answer, the others to the object it is a part of: these come with the
+// All kinds of damage. The first three happen to an answer, the others to the object it is a part of: these come with the
 // Content-Length and Content-Range of the damaged object.
 const (
 	Cut      Damage = "cut"      // the connection is closed after At bytes of the answer
 	Stall    Damage = "stall"    // nothing more comes after At bytes of the answer, until the client goes or Until is closed
+	End      Damage = "end"      // the answer, which comes without a length, ends after At bytes as if that were all
 	Corrupt  Damage = "corrupt"  // the object's byte at offset At is wrong; answers without it do not match the fault
 	Truncate Damage = "truncate" // the object ends after At bytes
 	Pad      Damage = "pad"      // At zero bytes follow the object
+	Invert   Damage = "invert"   // all bytes of the object are wrong
 )
 
 // Faults is a list of faults: a request suffers from the first that matches it, and from no other. The zero value is

@@ -26,6 +26,10 @@ func TestAFaultDoesWhatItSays(t *testing.T) {
 	require.NoError(t, err)
 	wrong := slices.Clone(content)
 	wrong[50_000] ^= 0xff
+	inverted := slices.Clone(content)
+	for i := range inverted {
+		inverted[i] ^= 0xff
+	}
 
 	for what, c := range map[string]struct {
 		fault  fault
@@ -43,6 +47,12 @@ func TestAFaultDoesWhatItSays(t *testing.T) {
 		"cut a range":         {fault{Damage: upstreamtest.Cut, At: 5}, "bytes=10-19", 206, content[10:15], 10, io.ErrUnexpectedEOF, nil},
 		"cut behind the end":  {fault{Damage: upstreamtest.Cut, At: size}, "", 200, content, size, nil, nil},
 		"cut chunked":         {fault{Damage: upstreamtest.Cut, At: 40_000, Chunked: true}, "", 200, content[:40_000], -1, io.ErrUnexpectedEOF, nil},
+		"end":                 {fault{Damage: upstreamtest.End, At: 40_000}, "", 200, content[:40_000], -1, nil, nil},
+		"end at once":         {fault{Damage: upstreamtest.End}, "", 200, []byte{}, -1, nil, nil},
+		"end a range":         {fault{Damage: upstreamtest.End, At: 5}, "bytes=10-19", 206, content[10:15], -1, nil, nil},
+		"end behind the end":  {fault{Damage: upstreamtest.End, At: size + 1}, "", 200, content, -1, nil, nil},
+		"invert":              {fault{Damage: upstreamtest.Invert}, "", 200, inverted, size, nil, nil},
+		"invert a range":      {fault{Damage: upstreamtest.Invert}, "bytes=10-19", 206, inverted[10:20], 10, nil, nil},
 		"corrupt":             {fault{Damage: upstreamtest.Corrupt, At: 50_000}, "", 200, wrong, size, nil, nil},
 		"corrupt a range":     {fault{Damage: upstreamtest.Corrupt, At: 50_000}, "bytes=50000-", 206, wrong[50_000:], 50_000, nil, nil},
 		"corrupt elsewhere":   {fault{Damage: upstreamtest.Corrupt, At: 50_000}, "bytes=0-49999", 206, content[:50_000], 50_000, nil, nil},

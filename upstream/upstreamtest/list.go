@@ -73,10 +73,12 @@ func (r *Registry) page(a *answer, q *request, names []string) (_ []string, ok b
 	}
 	if query.Has("n") {
 		n, err := strconv.Atoi(query.Get("n"))
-		if err != nil || n < 0 {
+		if err != nil || n < 0 || r.opts.StrictPages && n > size {
 			return nil, false
 		}
 		size = min(size, n)
+	} else if r.opts.DefaultPage > 0 {
+		size = r.opts.DefaultPage
 	}
 	if last := query.Get("last"); last != "" {
 		at, found := slices.BinarySearch(names, last)
@@ -94,7 +96,11 @@ func (r *Registry) page(a *answer, q *request, names []string) (_ []string, ok b
 		if query.Has("artifactType") {
 			rest.Set("artifactType", query.Get("artifactType"))
 		}
-		a.Header().Set("Link", fmt.Sprintf(`<%s?%s>; rel="next"`, q.URL.Path, rest.Encode()))
+		next := url.URL{Path: q.URL.Path, RawQuery: rest.Encode()}
+		if r.opts.LinkHost != "" {
+			next.Scheme, next.Host = "http", r.opts.LinkHost
+		}
+		a.Header().Set("Link", fmt.Sprintf(`<%s>; rel="next"`, next.String()))
 	}
 	return names, true
 }

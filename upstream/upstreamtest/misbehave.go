@@ -36,7 +36,7 @@ const htmlPage = "<!DOCTYPE html>\n<html><head><title>Maintenance</title></head>
 func (a *answer) canned() bool {
 	status := a.fault.Status
 	if status == http.StatusUnauthorized && a.q.kind != Token && a.q.kind != CDNGet && a.r.opts.Auth {
-		a.Header().Set("WWW-Authenticate", a.r.challenge(a.q.repo, "invalid_token"))
+		a.r.challengeIn(a.Header(), a.q.repo, "invalid_token")
 	}
 	switch {
 	case a.fault.HTML:
@@ -61,6 +61,8 @@ func (f Fault) damaged(c Content) Content {
 		d.size = min(d.size, f.At)
 	case Pad:
 		d.size += f.At
+	case Invert:
+		d.all = true
 	default:
 		return c
 	}
@@ -71,6 +73,7 @@ type damagedContent struct {
 	Content
 	size  int64
 	wrong int64 // offset of the byte that is wrong, or -1
+	all   bool  // all are wrong
 }
 
 func (d damagedContent) Size() int64 { return d.size }
@@ -78,6 +81,11 @@ func (d damagedContent) Size() int64 { return d.size }
 func (d damagedContent) ReadAt(p []byte, off int64) (int, error) {
 	n, _ := d.Content.ReadAt(p, off) // the only error is the object's end, behind which there may be padding
 	clear(p[n:])
+	if d.all {
+		for i := range p {
+			p[i] ^= 0xff
+		}
+	}
 	if i := d.wrong - off; i >= 0 && i < int64(len(p)) {
 		p[i] ^= 0xff
 	}

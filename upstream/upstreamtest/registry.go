@@ -29,6 +29,16 @@ type Options struct {
 	Private []string
 	// Realm is named in challenges in place of the registry's own token service.
 	Realm string
+	// ScopePrefix stands before the repository's name in the scope that challenges name, and that tokens must have been
+	// asked for: a registry whose token service knows its repositories by other names.
+	ScopePrefix string
+	// Challenges are the WWW-Authenticate headers in place of the one that Auth asks for, in which {bearer} stands for
+	// that one.
+	Challenges []string
+	// Basic lets in who sends the password to the registry itself.
+	Basic bool
+	// ExpiresFormat writes expires_in in JSON, with a verb for whole seconds; empty is %d.
+	ExpiresFormat string
 	// ExpiresIn is how long a token lives. It is announced in whole seconds, rounded up. 0 is the 5 minutes of Docker
 	// Hub; below 0 nothing is announced, which means 60 s to clients, and that is how long it lives.
 	ExpiresIn time.Duration
@@ -45,6 +55,12 @@ type Options struct {
 	NoReferrers bool
 	// PageSize is the most that one page of tags or referrers holds; 0 is no limit.
 	PageSize int
+	// DefaultPage is what one page holds if the client does not say how many it wants; 0 is PageSize.
+	DefaultPage int
+	// StrictPages refuses an n above PageSize with 400, as distribution does, in place of giving fewer.
+	StrictPages bool
+	// LinkHost is the host in the Links to next pages: they are absolute URLs then. Empty: they are paths.
+	LinkHost string
 	// RateLimit is how many GETs of manifests are answered; later ones get 429. HEADs are free. Manifests then carry
 	// Docker Hub's headers. 0 is no limit and no headers.
 	RateLimit int

@@ -1,7 +1,10 @@
 package upstreamtest
 
 import (
+	"cmp"
 	"crypto/rand"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -44,7 +47,8 @@ func (r *Registry) serveToken(a *answer, q *request) {
 		life = 5 * time.Minute
 		fallthrough
 	case life > 0:
-		body["expires_in"] = int64((life + time.Second - 1) / time.Second)
+		seconds := int64((life + time.Second - 1) / time.Second)
+		body["expires_in"] = json.RawMessage(fmt.Sprintf(cmp.Or(r.opts.ExpiresFormat, "%d"), seconds))
 	default:
 		life = time.Minute
 	}

@@ -81,6 +81,8 @@ func (r *Registry) wants(scheme string, kind Kind, at *site) bool {
 		return false
 	case kind == Token:
 		return r.opts.Username != "" && strings.EqualFold(scheme, "Basic")
+	case r.opts.Basic && at == r.registry && strings.EqualFold(scheme, "Basic"):
+		return true
 	default:
 		return at == r.registry && r.opts.Auth && strings.EqualFold(scheme, "Bearer")
 	}

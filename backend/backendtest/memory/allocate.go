@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// allocate returns size bytes. Many are taken from outside the heap: the contract lets no store allocate buffers as
-// large as its objects, and here the objects themselves would be taken for such. They are not given back.
+// allocate returns size bytes, outside of the heap if there are many: the contract suite measures the heap, and would
+// mistake large objects for buffers. The memory is never freed.
 func allocate(size int64) ([]byte, error) {
 	if size < 1<<20 {
 		return make([]byte, size), nil

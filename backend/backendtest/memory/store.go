@@ -1,7 +1,7 @@
-// Package memory is an object store for tests in which time is virtual, or in which a store has to be looked into. It
-// passes the whole contract, and behaves as S3 does where protocols stand on it: conditions are atomic, an ETag is a
-// hash of the bytes (so equal bytes have equal ones), and times are by the store's own clock and in whole seconds.
-// No call blocks, so a store may be used inside a bubble of testing/synctest.
+// Package memory implements an object store in memory, for tests with virtual time and tests that inspect the store. It
+// passes the whole contract and behaves like S3: conditions are atomic, an ETag is a hash of the bytes, so equal bytes have
+// equal ETags, and times are in whole seconds by the store's own clock. No call blocks, so that a store can be used in a
+// bubble of testing/synctest.
 package memory
 
 import (
@@ -25,7 +25,7 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 )
 
-// Store implements backend.Store and backend.Composer, which takes parts of any size. The zero value is empty.
+// Store implements backend.Store and backend.Composer, with parts of any size. The zero value is an empty store.
 type Store struct {
 	Now func() time.Time // the store's clock; nil: time.Now
 
@@ -35,7 +35,7 @@ type Store struct {
 
 type object struct {
 	backend.Object
-	data []byte // never changed once it is here
+	data []byte // never changes
 }
 
 var (
@@ -55,7 +55,7 @@ func begin(ctx context.Context, key string) error {
 	return cmp.Or(backend.CheckKey(key), ctx.Err())
 }
 
-// Get reads from the version that is there now, whatever becomes of it.
+// Get opens the current version. The reader keeps it, even if the object is replaced or deleted.
 func (s *Store) Get(ctx context.Context, key string, r backend.Range) (io.ReadCloser, backend.Object, error) {
 	o, err := s.find(ctx, key)
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *Store) find(ctx context.Context, key string) (object, error) {
 	return o, nil
 }
 
-// Put reads body to memory, and stores it at once.
+// Put reads body into memory and then stores it.
 func (s *Store) Put(ctx context.Context, key string, body io.Reader, size int64, o backend.PutOptions) (backend.Object, error) {
 	stored, err := s.put(ctx, key, body, size, o)
 	if err != nil {
@@ -110,7 +110,7 @@ func (s *Store) put(ctx context.Context, key string, body io.Reader, size int64,
 		return backend.Object{}, err
 	}
 	if size < 0 {
-		return backend.Object{}, fmt.Errorf("a size of %d bytes", size)
+		return backend.Object{}, fmt.Errorf("invalid size %d", size)
 	}
 	data, err := allocate(size)
 	if err != nil {
@@ -126,7 +126,7 @@ func (s *Store) put(ctx context.Context, key string, body io.Reader, size int64,
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
-			return backend.Object{}, err
+			return backend.Object{}, &backend.BodyError{Err: err}
 		}
 	}
 	if o.SHA256 != "" && hexOf(sha256.New(), data) != o.SHA256 {
@@ -137,7 +137,7 @@ func (s *Store) put(ctx context.Context, key string, body io.Reader, size int64,
 	return s.store(key, data, `"`+hexOf(md5.New(), data)+`"`, o)
 }
 
-// Compose stores the parts' bytes, one after the other.
+// Compose stores the concatenation of the parts.
 func (s *Store) Compose(ctx context.Context, key string, parts []backend.Object, o backend.PutOptions) (backend.Object, error) {
 	stored, err := s.compose(ctx, key, parts, o)
 	if err != nil {
@@ -181,23 +181,23 @@ func (s *Store) compose(ctx context.Context, key string, parts []backend.Object,
 	return s.store(key, data, fmt.Sprintf(`"%x-%d"`, tags.Sum(nil), len(parts)), o)
 }
 
-// store is called with the lock held.
+// store stores an object. The lock must be held.
 func (s *Store) store(key string, data []byte, tag string, o backend.PutOptions) (backend.Object, error) {
-	there, exists := s.objects[key]
-	if (o.Condition.IfAbsent && exists) || (o.Condition.IfMatch != "" && (!exists || there.ETag != o.Condition.IfMatch)) {
+	current, exists := s.objects[key]
+	if (o.Condition.IfAbsent && exists) || (o.Condition.IfMatch != "" && (!exists || current.ETag != o.Condition.IfMatch)) {
 		return backend.Object{}, backend.ErrPrecondition
 	}
 	stored := backend.Object{
 		Key: key, Size: int64(len(data)), ETag: backend.ETag(tag),
 		ContentType: cmp.Or(o.ContentType, "application/octet-stream"), Metadata: maps.Clone(o.Metadata),
 	}
-	kept := object{stored, data}
-	kept.Modified = s.now()
+	entry := object{stored, data}
+	entry.Modified = s.now()
 	if s.objects == nil {
 		s.objects = map[string]object{}
 	}
-	s.objects[key] = kept
-	stored.AsOf = kept.Modified
+	s.objects[key] = entry
+	stored.AsOf = entry.Modified
 	return stored, nil
 }
 
@@ -212,7 +212,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
-// List yields what there is when it begins.
+// List yields the objects that exist when it begins.
 func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[backend.Object, error] {
 	return func(yield func(backend.Object, error) bool) {
 		for _, o := range s.list(prefix, after) {

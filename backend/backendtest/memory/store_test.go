@@ -12,7 +12,7 @@ import (
 	"github.com/entrepot-io/entrepot/backend/backendtest/memory"
 )
 
-// inspected has nothing behind its interface: what is not an object yet is nowhere.
+// inspected is a store that keeps nothing except objects.
 type inspected struct{ *memory.Store }
 
 func (inspected) Leftovers(testing.TB, string) []string { return nil }
@@ -21,7 +21,7 @@ func TestStore(t *testing.T) {
 	backendtest.Run(t, func(*testing.T) backend.Store { return inspected{&memory.Store{}} })
 }
 
-func TestTimesAreByTheStoresClockInWholeSeconds(t *testing.T) {
+func TestTimesAreWholeSeconds(t *testing.T) {
 	now := time.Date(1999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)
 	s := &memory.Store{Now: func() time.Time { return now }}
 	_, err := s.Put(t.Context(), "a", nil, 0, backend.PutOptions{})

@@ -10,25 +10,25 @@ import (
 	"sync"
 )
 
-// Source is what a caller gave to Put. It is cut in bodies, one for each request.
-type Source struct {
+// source is the reader passed to Put. It is cut into sections, one for each request.
+type source struct {
 	r    io.Reader
 	seek io.Seeker // nil: each byte can be sent once
-	sum  hash.Hash // nil: not asked for; else of all the bytes of the bodies that are done
+	sum  hash.Hash // of all finished sections; nil: not needed
 }
 
-// NewSource begins at r's present position.
-func NewSource(r io.Reader) *Source {
-	s := &Source{r: r}
+// newSource returns a source that begins at r's current position.
+func newSource(r io.Reader) *source {
+	s := &source{r: r}
 	s.seek, _ = r.(io.Seeker)
 	return s
 }
 
-func (s *Source) rewinds() bool { return s.seek != nil }
+func (s *source) rewinds() bool { return s.seek != nil }
 
-// Next returns the next size bytes as the body of a request.
-func (s *Source) Next(size int64) (*Body, error) {
-	b := &Body{src: s, size: size, sum: s.sum}
+// Next returns the next size bytes as a section.
+func (s *source) Next(size int64) (*section, error) {
+	b := &section{src: s, size: size, sum: s.sum}
 	if s.rewinds() {
 		start, err := s.seek.Seek(0, io.SeekCurrent)
 		if err != nil {
@@ -39,46 +39,64 @@ func (s *Source) Next(size int64) (*Body, error) {
 	return b, b.rehash()
 }
 
-// Body is a section of a Source on its way to the store.
+// section is a part of a source, sent as the body of one request.
 //
-// net/http may go on reading a request's body when the answer is already there, and the libraries retry when a read
-// fails, whoever's fault that was. So Body ends the reading when its owner is done with it, and keeps the failures of
-// the caller's reader apart from the store's.
-type Body struct {
-	src         *Source
+// net/http may still read the body of a request after its response has arrived, and does not distinguish a failed read from
+// other failures. So the owner of a section ends its reads explicitly, and the section keeps the error of the caller's reader.
+type section struct {
+	src         *source
 	start, size int64
 
 	mu   sync.Mutex // held during reads
-	at   int64      // how much has been read
-	sum  hash.Hash  // src.sum and what has been read
-	err  error      // why the caller's reader cannot be read on
+	at   int64      // bytes read
+	sum  hash.Hash  // of the finished sections and the bytes read
+	err  error      // of the caller's reader
 	done bool
+	turn int // the current attempt; readers of earlier ones are dead
 }
 
-// Reader returns what to give to a library: an io.ReadSeeker where the caller's is one, which says that the request can
-// be retried; else a plain io.Reader.
-func (b *Body) Reader() io.Reader {
+// Reader returns the body to pass to an SDK. It is an io.ReadSeeker only if the caller's reader is one.
+func (b *section) Reader() io.Reader {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.src.rewinds() {
-		return seekable{b}
+		return seekable{b, b.turn}
 	}
-	return sequential{b}
+	return sequential{b, b.turn}
 }
 
-// hash reads the body and rewinds it, and returns its SHA-256; nothing where it cannot be rewound.
-func (b *Body) hash() (string, error) {
+// Again prepares another attempt with a new Reader, and invalidates earlier ones, which a transport may still hold. It
+// returns false if the section cannot be read again: bytes read from a stream are gone.
+func (b *section) Again() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.turn++
+	if b.err != nil || b.done {
+		return false
+	}
+	if !b.src.rewinds() {
+		return b.at == 0
+	}
+	_, err := b.rewind(0)
+	return err == nil
+}
+
+// hash returns the SHA-256 of the section and rewinds it. It returns "" if the section cannot be rewound.
+func (b *section) hash() (string, error) {
 	if !b.src.rewinds() {
 		return "", nil
 	}
 	sum := sha256.New()
-	if _, err := io.Copy(sum, seekable{b}); err != nil {
+	r := b.Reader()
+	if _, err := io.Copy(sum, r); err != nil {
 		return "", err
 	}
-	_, err := b.seek(0, io.SeekStart)
+	_, err := r.(io.Seeker).Seek(0, io.SeekStart)
 	return hex.EncodeToString(sum.Sum(nil)), err
 }
 
-// Finish ends the reading and returns why the caller's reader failed, if it did. It waits for a read under way.
-func (b *Body) Finish() error {
+// Finish ends all reads, waits for one in progress, and returns the error of the caller's reader, if any.
+func (b *section) Finish() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.done = true
@@ -88,11 +106,11 @@ func (b *Body) Finish() error {
 
 var errDone = errors.New("the request is over")
 
-func (b *Body) read(p []byte) (int, error) {
+func (b *section) read(turn int, p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.done:
+	case b.done || turn != b.turn:
 		return 0, errDone
 	case b.err != nil:
 		return 0, b.err
@@ -106,15 +124,15 @@ func (b *Body) read(p []byte) (int, error) {
 	}
 	switch {
 	case b.at == b.size:
-		err = nil // the bytes are all there; what comes behind them is not ours
+		err = nil // the section is complete; an error belongs to the bytes behind it
 	case err == io.EOF:
-		err = fmt.Errorf("body ended after %d of %d bytes: %w", b.at, b.size, io.ErrUnexpectedEOF)
+		err = fmt.Errorf("ended after %d of %d bytes: %w", b.at, b.size, io.ErrUnexpectedEOF)
 	}
 	b.err = err
 	return n, err
 }
 
-func (b *Body) seek(offset int64, whence int) (int64, error) {
+func (b *section) seek(turn int, offset int64, whence int) (int64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch whence {
@@ -124,14 +142,19 @@ func (b *Body) seek(offset int64, whence int) (int64, error) {
 		offset += b.size
 	}
 	switch {
-	case b.done:
+	case b.done || turn != b.turn:
 		return 0, errDone
 	case b.err != nil:
-		return 0, b.err // so nothing is retried
-	case offset == b.at:
-		return b.at, nil
+		return 0, b.err // so that the SDK does not retry
 	case offset < 0 || offset > b.size:
 		return 0, fmt.Errorf("seek to %d in a body of %d bytes", offset, b.size)
+	}
+	return b.rewind(offset)
+}
+
+func (b *section) rewind(offset int64) (int64, error) {
+	if offset == b.at {
+		return b.at, nil
 	}
 	if _, b.err = b.src.seek.Seek(b.start+offset, io.SeekStart); b.err != nil {
 		return 0, b.err
@@ -143,8 +166,8 @@ func (b *Body) seek(offset int64, whence int) (int64, error) {
 	return offset, b.err
 }
 
-// rehash takes the hash back to where the body begins.
-func (b *Body) rehash() error {
+// rehash resets the hash to the beginning of the section.
+func (b *section) rehash() error {
 	if b.src.sum == nil {
 		return nil
 	}
@@ -153,11 +176,19 @@ func (b *Body) rehash() error {
 	return err
 }
 
-type sequential struct{ b *Body }
+type sequential struct {
+	b    *section
+	turn int
+}
 
-func (s sequential) Read(p []byte) (int, error) { return s.b.read(p) }
+func (s sequential) Read(p []byte) (int, error) { return s.b.read(s.turn, p) }
 
-type seekable struct{ b *Body }
+type seekable struct {
+	b    *section
+	turn int
+}
 
-func (s seekable) Read(p []byte) (int, error)                   { return s.b.read(p) }
-func (s seekable) Seek(offset int64, whence int) (int64, error) { return s.b.seek(offset, whence) }
+func (s seekable) Read(p []byte) (int, error) { return s.b.read(s.turn, p) }
+func (s seekable) Seek(offset int64, whence int) (int64, error) {
+	return s.b.seek(s.turn, offset, whence)
+}

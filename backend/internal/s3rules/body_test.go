@@ -13,7 +13,7 @@ import (
 	"github.com/entrepot-io/entrepot/backend/internal/s3rules"
 )
 
-func TestABodyIsItsSectionOfTheSource(t *testing.T) {
+func TestSectionsOfSource(t *testing.T) {
 	r := strings.NewReader("skip0123456789rest")
 	_, err := r.Seek(4, io.SeekStart)
 	require.NoError(t, err)
@@ -21,15 +21,15 @@ func TestABodyIsItsSectionOfTheSource(t *testing.T) {
 	for _, want := range []string{"01234", "56789"} {
 		b, err := src.Next(5)
 		require.NoError(t, err)
-		require.NoError(t, iotest.TestReader(b.Reader(), []byte(want))) // it seeks, too
-		_, err = b.Reader().(io.Seeker).Seek(0, io.SeekEnd)             // the next begins there
+		require.NoError(t, iotest.TestReader(b.Reader(), []byte(want))) // also seeks
+		_, err = b.Reader().(io.Seeker).Seek(0, io.SeekEnd)             // where the next section begins
 		require.NoError(t, err)
 		require.NoError(t, b.Finish())
 	}
 	require.Equal(t, 4, r.Len())
 }
 
-func TestABodyOfAStreamCannotBeRewound(t *testing.T) {
+func TestSectionOfStreamCannotSeek(t *testing.T) {
 	b, err := s3rules.NewSource(io.MultiReader(strings.NewReader("01234"))).Next(5)
 	require.NoError(t, err)
 	_, seeks := b.Reader().(io.Seeker)
@@ -38,7 +38,7 @@ func TestABodyOfAStreamCannotBeRewound(t *testing.T) {
 	require.NoError(t, b.Finish())
 }
 
-func TestABodyIsNotReadOnWhenItIsFinished(t *testing.T) {
+func TestFinishEndsReads(t *testing.T) {
 	r := strings.NewReader("01234")
 	b, err := s3rules.NewSource(r).Next(5)
 	require.NoError(t, err)
@@ -52,8 +52,29 @@ func TestABodyIsNotReadOnWhenItIsFinished(t *testing.T) {
 	require.Equal(t, 3, r.Len())
 }
 
-// A library that retries would otherwise ask a broken reader again and again, and report something else in the end.
-func TestABodyThatHasFailedCannotBeRewound(t *testing.T) {
+func TestOnlyLastAttemptReads(t *testing.T) {
+	b, err := s3rules.NewSource(strings.NewReader("01234")).Next(5)
+	require.NoError(t, err)
+	first := b.Reader()
+	_, err = io.ReadFull(first, make([]byte, 2))
+	require.NoError(t, err)
+	require.True(t, b.Again())
+	_, err = first.Read(make([]byte, 1)) // a transport may still hold it
+	require.Error(t, err)
+	got, err := io.ReadAll(b.Reader())
+	require.NoError(t, err)
+	require.Equal(t, "01234", string(got))
+
+	stream, err := s3rules.NewSource(io.MultiReader(strings.NewReader("01234"))).Next(5)
+	require.NoError(t, err)
+	require.True(t, stream.Again(), "nothing read yet")
+	_, err = stream.Reader().Read(make([]byte, 1))
+	require.NoError(t, err)
+	require.False(t, stream.Again())
+}
+
+// Otherwise an SDK that retries would read the broken reader again, and report another error.
+func TestFailedSectionCannotBeRewound(t *testing.T) {
 	broken := errors.New("broken")
 	for name, r := range map[string]io.Reader{
 		"failing": &failing{*bytes.NewReader([]byte("0123")), broken},

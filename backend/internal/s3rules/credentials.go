@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// renewAhead is how long before credentials have too little time left they are renewed, off the path of whoever asks.
+	// renewAhead is how long before the required remaining time is reached credentials are renewed in the background.
 	renewAhead = time.Minute
-	// renewPause is between two attempts: EC2 and ECS have no others to give until a few minutes before the end.
+	// renewPause is the pause between attempts. EC2 and ECS issue new credentials only minutes before the old ones expire.
 	renewPause = time.Minute
-	// renewTimeout bounds one attempt, for which a client may be waiting.
+	// renewTimeout bounds one attempt, since a client may wait for it.
 	renewTimeout = 10 * time.Second
 )
 
-// Credentials keeps what a source of credentials gave, and gets others ahead of its end. The libraries do so too, but
-// only minutes ahead, and once told to do it earlier the one of them no longer says when credentials really expire.
+// Credentials caches credentials and renews them in advance. The SDKs do so too, but only minutes ahead. One of them, when
+// configured to renew earlier, no longer reports the real expiry.
 type Credentials struct {
 	fetch  func(context.Context) (aws.Credentials, error)
 	left   time.Duration
@@ -28,19 +28,19 @@ type Credentials struct {
 	flight singleflight.Group
 }
 
-// credential is what was fetched once. Its address is its identity.
+// credential is the result of one fetch. Its address identifies it.
 type credential struct {
 	aws.Credentials
-	renew atomic.Int64 // when others are to be fetched, in nanoseconds since 1970; 0: never
+	renew atomic.Int64 // when to renew, in nanoseconds since 1970; 0: never
 }
 
-// NewCredentials keeps what fetch gives, which is called once at a time. Where the source has credentials that last so
-// long, those given out have at least left to live.
+// NewCredentials returns a cache for fetch, which is never called concurrently. The returned credentials are valid for at
+// least left, if the source issues such.
 func NewCredentials(fetch func(context.Context) (aws.Credentials, error), left time.Duration) *Credentials {
 	return &Credentials{fetch: fetch, left: left}
 }
 
-// Retrieve makes Credentials a source for aws-sdk-go-v2.
+// Retrieve implements aws.CredentialsProvider.
 func (c *Credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	held, err := c.get(ctx, time.Now())
 	if err != nil {
@@ -49,13 +49,13 @@ func (c *Credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return held.Credentials, nil
 }
 
-// get returns credentials that are good at now.
+// get returns credentials that are valid at now.
 func (c *Credentials) get(ctx context.Context, now time.Time) (*credential, error) {
 	held := c.held.Load()
 	if held != nil && !held.due(now) {
 		return held, nil
 	}
-	// The fetch goes on when the one who happened to need it leaves.
+	// The fetch outlives the caller that started it, since others may wait for it.
 	renewed := c.flight.DoChan("", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTimeout)
 		defer cancel()
@@ -75,11 +75,11 @@ func (c *Credentials) get(ctx context.Context, now time.Time) (*credential, erro
 	}
 }
 
-// renew replaces what is held. Where there is nothing else to be had, what is held is kept for as long as it lasts.
+// renew replaces the cached credentials. If it gets no new ones, it keeps the old ones until they expire.
 func (c *Credentials) renew(ctx context.Context, now time.Time) (*credential, error) {
 	held := c.held.Load()
 	if held != nil && !held.due(now) {
-		return held, nil // by the flight before
+		return held, nil // renewed by the previous flight
 	}
 	got, err := c.fetch(ctx)
 	keep := held != nil && held.lasts(now)

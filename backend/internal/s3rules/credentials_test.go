@@ -20,7 +20,7 @@ import (
 
 const left = 10 * time.Minute
 
-// source issues credentials that live an hour, or as long as it says.
+// source issues credentials that are valid for life (0: an hour).
 type source struct {
 	key     string
 	life    time.Duration
@@ -53,7 +53,7 @@ func signer(t *testing.T, p *s3rules.Presigner) backend.Signer {
 	return signer
 }
 
-// lifeOf is how long a URL lives that is signed now.
+// lifeOf returns how long a URL signed now is valid.
 func lifeOf(t *testing.T, s backend.Signer) time.Duration {
 	t.Helper()
 	_, until, err := s.PresignGet("key", time.Now(), 24*time.Hour)
@@ -61,7 +61,7 @@ func lifeOf(t *testing.T, s backend.Signer) time.Duration {
 	return time.Until(until)
 }
 
-func TestCredentialsAreRenewedWithNobodyWaiting(t *testing.T) {
+func TestCredentialsAreRenewedInBackground(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &source{key: "one"}
 		p := s.presigner(t)
@@ -73,7 +73,7 @@ func TestCredentialsAreRenewedWithNobodyWaiting(t *testing.T) {
 		assert.EqualValues(t, 1, s.fetched.Load())
 
 		time.Sleep(2 * time.Second)
-		assert.True(t, one == signer(t, p), "what is there lasts while others are fetched")
+		assert.True(t, one == signer(t, p), "old ones are used while new ones are fetched")
 		synctest.Wait()
 		two := signer(t, p)
 		assert.False(t, one == two)
@@ -82,12 +82,12 @@ func TestCredentialsAreRenewedWithNobodyWaiting(t *testing.T) {
 	})
 }
 
-func TestCredentialsWithTooLittleLeftAreWaitedFor(t *testing.T) {
+func TestCallersWaitIfCredentialsExpireSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &source{key: "one"}
 		p := s.presigner(t)
 		signer(t, p)
-		time.Sleep(time.Hour - left + time.Second) // nobody asked meanwhile
+		time.Sleep(time.Hour - left + time.Second) // without calls in between
 		var all sync.WaitGroup
 		for range 10 {
 			all.Go(func() { assert.Greater(t, lifeOf(t, signer(t, p)), left) })
@@ -97,10 +97,10 @@ func TestCredentialsWithTooLittleLeftAreWaitedFor(t *testing.T) {
 	})
 }
 
-func TestWhereNothingElseIsToBeHadCredentialsServeUntilTheirEnd(t *testing.T) {
+func TestOldCredentialsServeIfRenewalFails(t *testing.T) {
 	for name, breakIt := range map[string]func(*source){
-		"the source fails": func(s *source) { s.err = errors.New("no answer") },
-		"the source hangs": func(s *source) { s.hangs = true },
+		"source fails": func(s *source) { s.err = errors.New("unavailable") },
+		"source hangs": func(s *source) { s.hangs = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -109,15 +109,15 @@ func TestWhereNothingElseIsToBeHadCredentialsServeUntilTheirEnd(t *testing.T) {
 				one, end := signer(t, p), time.Now().Add(time.Hour)
 				breakIt(s)
 				time.Sleep(50 * time.Minute)
-				asked := 0
-				for ; time.Until(end) > 20*time.Second; asked++ {
+				calls := 0
+				for ; time.Until(end) > 20*time.Second; calls++ {
 					began := time.Now()
 					assert.True(t, one == signer(t, p))
 					assert.LessOrEqual(t, time.Since(began), 10*time.Second)
 					time.Sleep(time.Second)
 				}
-				assert.Greater(t, asked, 400)
-				assert.InDelta(t, 10, s.fetched.Load(), 2, "it is asked once a minute")
+				assert.Greater(t, calls, 400)
+				assert.InDelta(t, 10, s.fetched.Load(), 2, "one fetch a minute")
 				time.Sleep(time.Until(end))
 				_, err := p.Signer(t.Context(), time.Now())
 				assert.ErrorContains(t, err, "credentials")
@@ -126,7 +126,7 @@ func TestWhereNothingElseIsToBeHadCredentialsServeUntilTheirEnd(t *testing.T) {
 	}
 }
 
-func TestASourceThatHasNoOthersYetIsAskedOnceAMinute(t *testing.T) {
+func TestUnchangedCredentialsAreFetchedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issued := aws.Credentials{AccessKeyID: "one", SecretAccessKey: "secret", CanExpire: true, Expires: time.Now().Add(time.Hour)}
 		var fetched atomic.Int32
@@ -148,7 +148,7 @@ func TestASourceThatHasNoOthersYetIsAskedOnceAMinute(t *testing.T) {
 	})
 }
 
-func TestCredentialsThatLiveShortAreFetchedOnceAMinute(t *testing.T) {
+func TestShortCredentialsAreFetchedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &source{key: "one", life: left / 2}
 		p := s.presigner(t)
@@ -160,7 +160,7 @@ func TestCredentialsThatLiveShortAreFetchedOnceAMinute(t *testing.T) {
 	})
 }
 
-func TestCredentialsThatDoNotExpireAreFetchedOnce(t *testing.T) {
+func TestStaticCredentialsAreFetchedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &source{key: "one", static: true}
 		p := s.presigner(t)
@@ -172,7 +172,7 @@ func TestCredentialsThatDoNotExpireAreFetchedOnce(t *testing.T) {
 	})
 }
 
-func TestOneWhoLeavesDoesNotEndTheFetchForTheOthers(t *testing.T) {
+func TestFetchOutlivesItsFirstCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &source{hangs: true}
 		p := s.presigner(t)

@@ -1,4 +1,4 @@
-// Package s3rules is what the S3 protocol asks of a client whatever the library: how its answers and errors read as the
-// terms of package backend, how a body is sent without buffering, when and how an upload goes in parts, and how a URL
-// is signed. Which call carries it out is up to the stores, backend/s3 and backend/minio.
+// Package s3rules contains what an S3 client needs apart from an SDK: how responses and errors translate to package
+// backend, retries, bodies without buffering, multipart uploads, and presigned URLs. The stores backend/s3 and
+// backend/minio make the requests.
 package s3rules

@@ -10,11 +10,11 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 )
 
-// permissions are what credentials need for a call, by what errors call it.
+// permissions maps the operations in errors to the permissions that they need.
 var permissions = map[string]string{
 	"get":             "s3:GetObject",
 	"stat":            "s3:GetObject",
-	"copy":            "s3:GetObject", // to begin the upload that it is copied into has taken s3:PutObject already
+	"copy":            "s3:GetObject", // the beginning of the upload already proved s3:PutObject
 	"put":             "s3:PutObject",
 	"begin upload of": "s3:PutObject",
 	"upload":          "s3:PutObject",
@@ -25,15 +25,15 @@ var permissions = map[string]string{
 	"abort upload of": "s3:AbortMultipartUpload",
 }
 
-// unauthorized is AWS's own word on what is missing, which may be a permission for a key of KMS.
+// unauthorized matches AWS's description of the missing permission, which may be one for a KMS key.
 var unauthorized = regexp.MustCompile(`not authorized to perform: (\S+) on resource: "?([^\s"]+)`)
 
-// missing tells which permission the store would have wanted; nil: it is not for one that it refused.
+// missing returns the permission that the store missed, or nil if the failure has another reason.
 func (f Failure) missing(op, key string) *backend.PermissionError {
 	switch {
-	case f.Status != http.StatusForbidden:
+	case f.Status != http.StatusForbidden, f.full(), f.readOnly(op):
 		return nil
-	case f.Code != "AccessDenied" && f.Code != "Forbidden" && f.Code != "": // the latter two stand for no word at all
+	case f.Code != "AccessDenied" && f.Code != "Forbidden" && f.Code != "": // the latter two are responses without a body
 		return nil
 	}
 	if said := unauthorized.FindStringSubmatch(f.Message); said != nil {
@@ -45,9 +45,9 @@ func (f Failure) missing(op, key string) *backend.PermissionError {
 	}
 	missing := &backend.PermissionError{Action: action, Resource: "arn:aws:s3:::" + f.Bucket}
 	switch {
-	case strings.HasPrefix(action, "s3:List"): // on all of the bucket
+	case strings.HasPrefix(action, "s3:List"): // applies to the bucket
 	case op == "get" || op == "stat":
-		// Who may not list is not told what does not exist.
+		// Without s3:ListBucket, S3 responds with 403 instead of 404.
 		missing.Instead = "s3:ListBucket"
 		fallthrough
 	default:
@@ -56,7 +56,7 @@ func (f Failure) missing(op, key string) *backend.PermissionError {
 	return missing
 }
 
-// Denials is the last refusal of a permission. The zero value is none yet.
+// Denials records the last denied request. The zero value means none.
 type Denials struct {
 	mu   sync.Mutex
 	last error

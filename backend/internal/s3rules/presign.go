@@ -16,10 +16,11 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 )
 
+// maxExpires is S3's limit for the validity of a URL.
 const maxExpires = 7 * 24 * time.Hour
 
-// Presigner makes presigned URLs. Of the libraries' own ways only aws-sdk-go-v2's bare signer takes the time of
-// signing, and it is the cheapest: it keeps the day's derived key.
+// Presigner presigns URLs with the bare signer of aws-sdk-go-v2: unlike the other ways of both SDKs it takes the time of
+// signing as an argument, and it is the cheapest, since it caches the day's derived key.
 type Presigner struct {
 	folder      string // URL of the empty key
 	host        string
@@ -29,15 +30,15 @@ type Presigner struct {
 	last        atomic.Pointer[signer]
 }
 
-// NewPresigner signs for the bucket at the given URL, which is the bucket's address as the clients see it. prefix is
-// the path within it, empty or with a slash at its end.
+// NewPresigner returns a Presigner for the bucket at a URL that clients can reach. prefix is the path within the bucket:
+// empty, or with a slash at its end.
 func NewPresigner(bucket, prefix, region string, credentials *Credentials) (*Presigner, error) {
 	u, err := url.Parse(bucket)
 	if err != nil {
 		return nil, err
 	}
 	if u.Host == "" || u.RawQuery != "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, fmt.Errorf("%q is not the URL of a bucket", bucket)
+		return nil, fmt.Errorf("invalid bucket URL %q: want http[s]://host/path", bucket)
 	}
 	return &Presigner{
 		folder: strings.TrimSuffix(bucket, "/") + "/" + escape(prefix), host: u.Hostname(), region: region, credentials: credentials,
@@ -46,10 +47,10 @@ func NewPresigner(bucket, prefix, region string, credentials *Credentials) (*Pre
 	}, nil
 }
 
-// Host is that of all URLs, without a port.
+// Host returns the host of all URLs, without a port.
 func (p *Presigner) Host() string { return p.host }
 
-// Signer returns what signs with the credentials that there are at now.
+// Signer returns a signer with the credentials for now.
 func (p *Presigner) Signer(ctx context.Context, now time.Time) (backend.Signer, error) {
 	c, err := p.credentials.get(ctx, now)
 	if err != nil {
@@ -70,13 +71,13 @@ type signer struct {
 	credential *credential
 }
 
-// PresignGet returns a URL that answers GET for the object, and until when.
+// PresignGet returns a URL for a GET of the object, and the time when it expires.
 func (s *signer) PresignGet(key string, signedAt time.Time, expires time.Duration) (string, time.Time, error) {
 	if err := backend.CheckKey(key); err != nil {
 		return "", time.Time{}, err
 	}
 	if expires < time.Second || expires > maxExpires {
-		return "", time.Time{}, fmt.Errorf("presign %s: a URL cannot be valid for %s", key, expires)
+		return "", time.Time{}, fmt.Errorf("presign %s: invalid validity %s: want 1s to %s", key, expires, maxExpires)
 	}
 	signedAt = signedAt.Truncate(time.Second)
 	if s.credential.CanExpire {
@@ -84,14 +85,14 @@ func (s *signer) PresignGet(key string, signedAt time.Time, expires time.Duratio
 	}
 	expires = expires.Truncate(time.Second)
 	if expires <= 0 {
-		return "", time.Time{}, fmt.Errorf("presign %s: the credentials have expired at %s", key, s.credential.Expires)
+		return "", time.Time{}, fmt.Errorf("presign %s: the credentials expired at %s", key, s.credential.Expires)
 	}
 	u, err := url.Parse(s.folder + escape(key))
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("presign %s: %w", key, err)
 	}
 	u.RawQuery = "X-Amz-Expires=" + strconv.FormatInt(int64(expires/time.Second), 10)
-	// The context only carries a logger to the library.
+	// The context only carries a logger for the SDK.
 	ctx := context.Background()
 	req := (&http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: http.Header{}}).WithContext(ctx)
 	signed, _, err := s.v4.PresignHTTP(ctx, s.credential.Credentials, req, "UNSIGNED-PAYLOAD", "s3", s.region, signedAt)
@@ -101,6 +102,6 @@ func (s *signer) PresignGet(key string, signedAt time.Time, expires time.Duratio
 	return signed, signedAt.Add(expires), nil
 }
 
-// escape escapes all but letters, digits, slashes and -._~: a colon too, since what the store signs to compare is
-// escaped that way.
+// escape escapes everything except letters, digits, slashes and -._~. This includes colons, which stores escape when they
+// check the signature.
 func escape(path string) string { return httpbinding.EscapePath(path, false) }

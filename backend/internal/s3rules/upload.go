@@ -16,56 +16,57 @@ import (
 )
 
 const (
+	// maxParts is S3's limit for the parts of an upload.
 	maxParts = 10_000
 
-	// copiesAtOnce is how many parts of one composition the store is asked to copy at the same time.
+	// copiesAtOnce is the number of parts of one composition that the store copies concurrently.
 	copiesAtOnce = 8
 
-	// abortTime is how long an abort may take, though the caller's own time may be up. Parts that stay are a matter for
-	// the bucket's lifecycle rules.
+	// abortTime bounds an abort, even if the caller's context has ended. The bucket's lifecycle rules remove what remains.
 	abortTime = 5 * time.Second
-	// abortAgain is after how long it is asked for again, at first.
+	// abortAgain is the first pause between two aborts.
 	abortAgain = 20 * time.Millisecond
 )
 
-// Upload is a multipart upload under way.
+// Upload is a multipart upload in progress.
 type Upload interface {
-	// Part sends body as part n, counted from 1. The store checks sha256, where it is not empty.
+	// Part sends body as part n, counted from 1. The store checks sha256 if it is not empty.
 	Part(ctx context.Context, n int, body io.Reader, size int64, sha256 string) (etag string, err error)
-	// Copy makes an object, in its version, part n. A server that has no copies is backend.ErrUnable.
+	// Copy copies src into part n if src still has the version src.ETag, which is sent unchanged. The error is
+	// backend.ErrUnable if the server does not support copies.
 	Copy(ctx context.Context, n int, src backend.Object) (etag string, err error)
-	// Complete makes the parts an object, where the condition is met. It returns its ETag and the store's clock.
+	// Complete joins the parts if the condition holds. The result has the ETag and the store's clock.
 	Complete(ctx context.Context, etags []string) (backend.Object, error)
-	// Abort removes the parts, and tells whether there is no such upload any more.
+	// Abort removes the parts. It reports whether the upload no longer exists.
 	Abort(ctx context.Context) (gone bool, err error)
 }
 
-// upload makes an object of the parts that the function uploads, or leaves nothing.
+// upload stores an object made of the parts that the function parts uploads. If it fails, it leaves nothing.
 func upload(ctx context.Context, to Requests, key string, o backend.PutOptions, parts func(Upload) (etags []string, err error)) (backend.Object, error) {
-	u, err := to.Begin(ctx, key, o)
+	u, err := Retry(ctx, func() (Upload, error) { return to.Begin(ctx, key, o) })
 	if err != nil {
 		return backend.Object{}, err
 	}
 	etags, err := parts(u)
 	if err == nil {
 		var obj backend.Object
-		if obj, err = u.Complete(ctx, etags); err == nil {
+		if obj, err = Retry(ctx, func() (backend.Object, error) { return u.Complete(ctx, etags) }); err == nil {
 			return obj, nil
 		}
 	}
-	_, over := errors.AsType[answered](err)
-	return backend.Object{}, errors.Join(err, abort(ctx, u, over))
+	_, over := errors.AsType[responded](err)
+	return backend.Object{}, marked{errors.Join(err, abort(ctx, u, over)), backend.Transient(err)}
 }
 
-// abort removes the parts, also where the caller has given up. If the last request is not over on the store's side, its
-// part may still come in behind the abort, so S3 says to do it more than once. An abort that such a part got in the way
-// of fails (versitygw: 500), and is tried again for longer.
+// abort removes the parts, even if ctx has ended. If the last request is still in progress at the store, its part can arrive
+// after the abort, so S3 asks for repeated aborts. An abort that collides with such a part fails (500 by versitygw) and
+// is repeated for longer.
 func abort(ctx context.Context, u Upload, over bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
 	defer cancel()
 	for wait := abortAgain; ; wait *= 4 {
 		gone, err := u.Abort(ctx)
-		// That it is gone says little while a part may be on its way: versitygw makes it anew for one that comes late.
+		// While a part may still arrive, a missing upload proves little: versitygw creates it again for the part.
 		if (over && (gone || err == nil)) || wait > 64*abortAgain {
 			return err
 		}
@@ -73,12 +74,12 @@ func abort(ctx context.Context, u Upload, over bool) error {
 	}
 }
 
-// sendParts uploads body in parts, one after the other, straight from the reader.
-func sendParts(ctx context.Context, to Requests, partSize int64, key string, src *Source, size int64, o backend.PutOptions) (backend.Object, error) {
-	// All parts but the last are of one size: R2 insists.
+// sendParts uploads src in parts, one after the other, without buffering.
+func sendParts(ctx context.Context, to Requests, partSize int64, key string, src *source, size int64, o backend.PutOptions) (backend.Object, error) {
+	// R2 insists that all parts except the last have the same size.
 	partSize = max(partSize, (size+maxParts-1)/maxParts)
 	return upload(ctx, to, key, o, func(u Upload) (etags []string, err error) {
-		var partSum string // of the only part
+		var partSum string // of the only part, if there is one
 		if size <= partSize {
 			partSum = o.SHA256
 		} else if o.SHA256 != "" {
@@ -86,32 +87,35 @@ func sendParts(ctx context.Context, to Requests, partSize int64, key string, src
 		}
 		for sent := int64(0); sent < size; sent += partSize {
 			n, length := len(etags)+1, min(partSize, size-sent)
-			etag, err := send(src, length, partSum, func(body io.Reader, sha256 string) (string, error) {
+			etag, err := send(ctx, src, length, partSum, func(body io.Reader, sha256 string) (string, error) {
 				return u.Part(ctx, n, body, length, sha256)
 			})
 			if err != nil {
 				return nil, fmt.Errorf("put %s: part %d: %w", key, n, err)
 			}
+			if backend.ETag(etag).Empty() {
+				return nil, responded{error: fmt.Errorf("put %s: part %d: the response has no ETag", key, n)}
+			}
 			etags = append(etags, etag)
 		}
-		// No store checks the hash of a whole that comes in parts. So it is done here, before that becomes visible.
+		// No store checks the hash of an object sent in parts, so check it before the object becomes visible.
 		if src.sum != nil {
 			if got := hex.EncodeToString(src.sum.Sum(nil)); got != o.SHA256 {
-				return nil, answered{fmt.Errorf("put %s: %w: SHA-256 is %s, not %s", key, backend.ErrChecksum, got, o.SHA256)}
+				return nil, responded{error: fmt.Errorf("put %s: %w: SHA-256 is %s, not %s", key, backend.ErrChecksum, got, o.SHA256)}
 			}
 		}
 		return etags, nil
 	})
 }
 
-// copyParts has the store copy the parts, a few at a time.
-func copyParts(ctx context.Context, to Requests, key string, parts []backend.Object, o backend.PutOptions) (backend.Object, error) {
+// copyParts makes the store copy the parts, a few at a time.
+func copyParts(ctx context.Context, to Requests, q *Quirks, key string, parts []backend.Object, o backend.PutOptions) (backend.Object, error) {
 	return upload(ctx, to, key, o, func(u Upload) ([]string, error) {
 		var (
 			etags  = make([]string, len(parts))
 			failed atomic.Bool
-			// The copies under way when one fails are not called off but waited for: the store would not notice, and
-			// finish them behind the abort's back.
+			// When one fails, wait for the others: the store would not notice a cancellation, and finish them after the
+			// abort.
 			copies errgroup.Group
 		)
 		copies.SetLimit(copiesAtOnce)
@@ -120,7 +124,7 @@ func copyParts(ctx context.Context, to Requests, key string, parts []backend.Obj
 				break
 			}
 			copies.Go(func() (err error) {
-				if etags[i], err = u.Copy(ctx, i+1, p); err != nil {
+				if etags[i], err = copyPart(ctx, to, q, u, i+1, p); err != nil {
 					failed.Store(true)
 					return fmt.Errorf("compose %s: part %d: %w", key, i+1, err)
 				}

@@ -19,8 +19,7 @@ import (
 	"github.com/entrepot-io/entrepot/backend/internal/s3rules"
 )
 
-// recorder is a library that notes what it is asked to send. Its first attempt at each part fails in the middle, where
-// the part can be sent again.
+// recorder is an SDK that records requests. It reads each part to the middle, rewinds it if it can, and reads it again.
 type recorder struct {
 	calls   []string
 	data    []byte
@@ -63,6 +62,10 @@ func (r *recorder) Copy(_ context.Context, n int, src backend.Object) (string, e
 	return fmt.Sprint("tag", n), nil
 }
 
+func (r *recorder) Stat(_ context.Context, key string) (backend.Object, error) {
+	return backend.Object{Key: key, ETag: "fresh"}, nil
+}
+
 func (r *recorder) Complete(_ context.Context, tags []string) (backend.Object, error) {
 	r.calls = append(r.calls, "complete "+strings.Join(tags, " "))
 	return backend.Object{ETag: "whole"}, nil
@@ -81,7 +84,7 @@ func sum(data []byte) string {
 	return hex.EncodeToString(s[:])
 }
 
-func TestPutTakesTheRequestsThatTheStoreCanBeHeldTo(t *testing.T) {
+func TestPutRequests(t *testing.T) {
 	data := bytes.Repeat([]byte("0123456789"), 2000) // 20,000 bytes
 	all := sum(data)[:4]
 	ifAbsent := backend.Condition{IfAbsent: true}
@@ -91,15 +94,15 @@ func TestPutTakesTheRequestsThatTheStoreCanBeHeldTo(t *testing.T) {
 		o        backend.PutOptions
 		calls    []string
 	}{
-		"a body that rewinds is hashed first":  {20_000, false, backend.PutOptions{}, []string{"put 20000 of 20000, sum " + all}},
-		"a hash that is known is sent":         {20_000, true, backend.PutOptions{SHA256: sum(data)}, []string{"put 20000 of 20000, sum " + all}},
-		"a stream without a hash is an upload": {20_000, true, backend.PutOptions{}, []string{"begin", "part 1: 20000 of 20000, sum ", "complete tag1"}},
-		"a large body with a condition is an upload": {20_000, true, backend.PutOptions{SHA256: sum(data), Condition: ifAbsent},
+		"seekable body is hashed":          {20_000, false, backend.PutOptions{}, []string{"put 20000 of 20000, sum " + all}},
+		"known hash is sent":               {20_000, true, backend.PutOptions{SHA256: sum(data)}, []string{"put 20000 of 20000, sum " + all}},
+		"stream without hash is an upload": {20_000, true, backend.PutOptions{}, []string{"begin", "part 1: 20000 of 20000, sum ", "complete tag1"}},
+		"large body with condition is an upload": {20_000, true, backend.PutOptions{SHA256: sum(data), Condition: ifAbsent},
 			[]string{"begin", "part 1: 20000 of 20000, sum " + all, "complete tag1"}},
-		"a body of more than a part": {8_000, false, backend.PutOptions{SHA256: sum(data)}, []string{"begin",
+		"body larger than a part": {8_000, false, backend.PutOptions{SHA256: sum(data)}, []string{"begin",
 			"part 1: 8000 of 8000, sum " + sum(data[:8000])[:4], "part 2: 8000 of 8000, sum " + sum(data[8000:16000])[:4],
 			"part 3: 4000 of 4000, sum " + sum(data[16000:])[:4], "complete tag1 tag2 tag3"}},
-		"a stream of more than a part": {10_000, true, backend.PutOptions{SHA256: sum(data)},
+		"stream larger than a part": {10_000, true, backend.PutOptions{SHA256: sum(data)},
 			[]string{"begin", "part 1: 10000 of 10000, sum ", "part 2: 10000 of 10000, sum ", "complete tag1 tag2"}},
 	} {
 		r := new(recorder)
@@ -115,20 +118,20 @@ func TestPutTakesTheRequestsThatTheStoreCanBeHeldTo(t *testing.T) {
 	}
 }
 
-func TestThereAreAtMostTenThousandParts(t *testing.T) {
+func TestAtMostTenThousandParts(t *testing.T) {
 	r := new(recorder)
 	_, err := s3rules.Put(t.Context(), r, 1, "key", strings.NewReader(strings.Repeat("x", 25_001)), 25_001, backend.PutOptions{})
 	require.NoError(t, err)
 	require.Len(t, r.calls, 1+8334+1) // of 3 bytes each
 }
 
-func TestAnUploadThatFailsIsAborted(t *testing.T) {
+func TestFailedUploadIsAborted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // the abort comes through nevertheless
+	cancel() // does not stop the abort
 	r := new(recorder)
 	_, err := s3rules.Put(ctx, r, 10, "key", strings.NewReader("too short"), 25, backend.PutOptions{})
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-	require.Equal(t, []string{"begin", "abort", "abort"}, r.calls[:3], "a part may still be under way")
+	require.Equal(t, []string{"begin", "abort", "abort"}, r.calls[:3], "a part may still arrive")
 	require.NotContains(t, r.calls[3:], "complete")
 
 	r = new(recorder)
@@ -142,7 +145,7 @@ func TestAnUploadThatFailsIsAborted(t *testing.T) {
 	}
 	parts[7].ETag = "stale"
 	r = new(recorder)
-	_, err = s3rules.Compose(t.Context(), r, "key", parts, backend.PutOptions{})
+	_, err = s3rules.Compose(t.Context(), r, new(s3rules.Quirks), "key", parts, backend.PutOptions{})
 	require.ErrorIs(t, err, backend.ErrPrecondition)
 	require.Equal(t, []string{"begin", "abort"}, r.calls)
 }

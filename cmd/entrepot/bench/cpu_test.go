@@ -13,25 +13,25 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// tick is the unit of times in /proc/PID/stat: USER_HZ, which is 100 on every Linux.
+// tick is the unit of times in /proc/PID/stat. Linux always has USER_HZ = 100.
 const tick = 10 * time.Millisecond
 
-// cpuTime is what a process and its children, those that run, have used of the CPUs so far, in user space and in the kernel.
+// cpuTime returns the CPU time, user and system, of a process and its running children so far.
 func cpuTime(t *testing.T, p *testenv.Process) time.Duration {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		t.Fatal(err)
 	}
-	const group, user, system = 2, 11, 12 // fields behind the name, proc_pid_stat(5)
+	const group, user, system = 2, 11, 12 // fields after the name, see proc_pid_stat(5)
 	var ticks int64
 	for _, file := range files {
 		stat, err := os.ReadFile(file)
 		if err != nil {
-			continue // it has ended
+			continue // the process has ended
 		}
 		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-		// testenv starts each program as a group of its own.
+		// testenv starts each program in its own process group.
 		if string(fields[group]) != strconv.Itoa(p.Cmd.Process.Pid) {
 			continue
 		}

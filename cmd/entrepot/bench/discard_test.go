@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// discard gets a URL over so many connections at once and returns how long that took and the bytes of all bodies. Bodies
-// are thrown away in the kernel (MSG_TRUNC), without a copy, so that the load leaves the machine to the server.
+// discard downloads a URL once over each of several concurrent connections. It returns the duration and the total size of
+// the bodies. The kernel discards the bodies without copying them (MSG_TRUNC), so that the client needs little CPU time.
 func discard(ctx context.Context, target string, connections int) (took time.Duration, bytes int64, err error) {
 	u, err := url.Parse(target)
 	if err != nil {
@@ -72,16 +72,16 @@ func discardOne(conn *net.TCPConn, u *url.URL) (int64, error) {
 		return 0, err
 	}
 	left := resp.ContentLength - int64(r.Buffered())
-	room := make([]byte, 1<<20) // nothing is written to it; its length is what is thrown away at most
+	buf := make([]byte, 1<<20) // the kernel uses only its length
 	for left > 0 {
 		var n int
-		waited := raw.Read(func(fd uintptr) bool {
-			n, _, err = syscall.Recvfrom(int(fd), room[:min(left, int64(len(room)))], syscall.MSG_TRUNC)
+		readErr := raw.Read(func(fd uintptr) bool {
+			n, _, err = syscall.Recvfrom(int(fd), buf[:min(left, int64(len(buf)))], syscall.MSG_TRUNC)
 			return err != syscall.EAGAIN && err != syscall.EINTR
 		})
 		switch {
-		case waited != nil:
-			return 0, waited
+		case readErr != nil:
+			return 0, readErr
 		case err != nil:
 			return 0, err
 		case n == 0:

@@ -11,8 +11,8 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// startDistribution starts the peer: distribution v3 as a pull-through cache of upstream, a URL, with its storage in a
-// bucket, and redirects to it.
+// startDistribution starts distribution v3 as a pull-through cache of upstream, a URL. It stores blobs in a bucket and
+// redirects clients there.
 func startDistribution(t *testing.T, s3 *testenv.S3, bucket, upstream string) (host string) {
 	t.Helper()
 	addr := testenv.FreeAddr(t, "127.0.0.1")

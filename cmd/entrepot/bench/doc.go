@@ -1,3 +1,3 @@
-// Package bench measures the real program on real parts and prints what it finds. Its measurements are tests that are
-// built with the tag bench, since they start servers; they assert bytes and requests, and never a time.
+// Package bench measures the real program with real servers and prints the results. The benchmarks are tests with the build
+// tag bench. They assert bytes and requests, but no times, except for TestColdStart.
 package bench

@@ -8,7 +8,8 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// startEntrepot starts a replica on a bucket, with the settings it has by default but for those in env.
+// startEntrepot starts a replica on a bucket, with default settings except those in env. It returns the process and its
+// host:port.
 func startEntrepot(t *testing.T, s3 *testenv.S3, bucket, upstream string, env ...string) (*testenv.Process, string) {
 	t.Helper()
 	addr := testenv.FreeAddr(t, "127.0.0.1")
@@ -17,7 +18,7 @@ func startEntrepot(t *testing.T, s3 *testenv.S3, bucket, upstream string, env ..
 	return p, addr
 }
 
-// entrepotEnv is what a replica is told of its address and its bucket.
+// entrepotEnv returns a function that returns a replica's settings for an address.
 func entrepotEnv(s3 *testenv.S3, bucket, upstream string) func(addr string) []string {
 	return func(addr string) []string {
 		return []string{

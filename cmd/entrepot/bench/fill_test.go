@@ -4,8 +4,6 @@ package bench_test
 
 import (
 	"fmt"
-	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"sync"
@@ -16,12 +14,12 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// The workload: an image of 81 MiB, behind bearer auth and a redirect to a CDN.
+// layers are the sizes of the image's layers, 81 MiB in all. The upstream needs a bearer token and redirects to a CDN.
 var layers = []int64{64 << 20, 16 << 20, 1 << 20}
 
 const (
 	imageName = "library/app"
-	warmName  = "library/warm" // another image, of a few KB
+	warmName  = "library/warm" // a small image to warm up a process
 )
 
 func newUpstream(t *testing.T) (*upstreamtest.Registry, int64) {
@@ -37,18 +35,18 @@ func newUpstream(t *testing.T) (*upstreamtest.Registry, int64) {
 	return reg, total
 }
 
-// bucketNames counts up, so that every cold pull has an empty bucket.
-var bucketNames int
+// buckets counts the buckets created, so that every cold pull has an empty one.
+var buckets int
 
 func newBucket(t *testing.T, s3 *testenv.S3) string {
 	t.Helper()
-	bucketNames++
-	name := "bench" + strconv.Itoa(bucketNames)
+	buckets++
+	name := "bench" + strconv.Itoa(buckets)
 	s3.CreateBucket(t, name)
 	return name
 }
 
-// contender is a way to the image; start gives a host to pull from, with nothing in any cache.
+// A contender is a registry or mirror to compare. start returns a host to pull from, with empty caches.
 type contender struct {
 	name  string
 	start func(t *testing.T) string
@@ -65,19 +63,19 @@ func contenders(s3 *testenv.S3, reg *upstreamtest.Registry) []contender {
 	}
 }
 
-// TestOneColdPull compares the time of one client's cold pull, and that to the first byte of a cold blob, in turns, so
-// that what else the machine does meets all.
+// TestOneColdPull compares one client's cold pulls, and the times to the first byte of a cold blob. The contenders take
+// turns, so that other load on the machine affects all of them.
 func TestOneColdPull(t *testing.T) {
 	for _, link := range []struct {
 		name    string
 		rounds  int
 		latency time.Duration
-		speed   int64 // bytes a second for each connection, 0: no limit
-		bars    string
+		speed   int64  // bytes per second and connection; 0: no limit
+		bars    string // the limits that entrepot should meet
 	}{
-		{"loopback, no limit", 7, 0, 0, "bars: entrepot at most 1.3x direct, and not slower than distribution"},
-		{"100 MB/s for each connection, 1 ms latency", 7, time.Millisecond, 100_000_000, "bars: entrepot at most 1.3x direct, and not slower than distribution"},
-		{"5 MB/s for each connection, 100 ms latency", 2, 100 * time.Millisecond, 5_000_000, "bar: entrepot at most 1/3.5 = 0.286x direct"},
+		{"loopback, no limit", 7, 0, 0, "bars: entrepot at most 1.3x direct, not slower than distribution"},
+		{"100 MB/s per connection, 1 ms latency", 7, time.Millisecond, 100_000_000, "bars: entrepot at most 1.3x direct, not slower than distribution"},
+		{"5 MB/s per connection, 100 ms latency", 2, 100 * time.Millisecond, 5_000_000, "bar: entrepot at most 1/3.5 = 0.286x direct"},
 	} {
 		t.Run(link.name, func(t *testing.T) {
 			s3 := testenv.StartMinIO(t)
@@ -91,15 +89,15 @@ func TestOneColdPull(t *testing.T) {
 			times, firstBytes := map[string][]time.Duration{}, map[string][]time.Duration{}
 			for range link.rounds {
 				for _, c := range all {
-					// At the end of each it is killed, with what it is still busy with.
+					// The end of each subtest kills its processes, even if they are still busy.
 					t.Run(c.name+" pull", func(t *testing.T) {
 						host := c.start(t)
-						mustPull(t, host, warmName, "1") // a process that has served before; the image is cold
+						mustPull(t, host, warmName, "1") // warm up the process; the image stays cold
 						times[c.name] = append(times[c.name], mustPull(t, host, imageName, "1"))
 					})
 					t.Run(c.name+" first byte", func(t *testing.T) {
 						host := c.start(t)
-						mustPull(t, host, imageName, "small") // likewise; and it has the token
+						mustPull(t, host, imageName, "small") // likewise, and fetch the token
 						firstBytes[c.name] = append(firstBytes[c.name], mustGetFirstByte(t, host, imageName, "small", cold))
 					})
 				}
@@ -109,7 +107,7 @@ func TestOneColdPull(t *testing.T) {
 			}
 			direct, firstByte := median(times["direct"]), median(firstBytes["direct"])
 			fmt.Printf("\n%s, one client, cold, 81 MiB, median of %d (%s)\n", link.name, link.rounds, link.bars)
-			fmt.Printf("bar: entrepot's first byte within 50 ms plus one round trip of direct: at most %.1f ms\n", milliseconds(firstByte+50*time.Millisecond+link.latency))
+			fmt.Printf("bar: entrepot's first byte at most 50 ms plus one round trip after direct's: at most %.1f ms\n", milliseconds(firstByte+50*time.Millisecond+link.latency))
 			fmt.Println("| | seconds | x direct | first byte, ms |")
 			fmt.Println("| --- | ---: | ---: | ---: |")
 			for _, c := range all {
@@ -127,7 +125,7 @@ func median(d []time.Duration) time.Duration {
 	return d[len(d)/2]
 }
 
-// TestTwentyClientsOnTwoReplicas counts what the upstream has to serve when all pull the same cold image at once.
+// TestTwentyClientsOnTwoReplicas counts the upstream's bytes and requests when all clients pull one cold image at once.
 func TestTwentyClientsOnTwoReplicas(t *testing.T) {
 	const clients, replicas = 20, 2
 	s3 := testenv.StartMinIO(t)
@@ -171,12 +169,12 @@ func TestTwentyClientsOnTwoReplicas(t *testing.T) {
 			fmt.Printf("(%s: %d of %d pulls failed)\n", c.name, failed, clients)
 		}
 		if c.name == "entrepot" && (counts.BlobBytes != total || failed > 0) {
-			t.Errorf("entrepot fetched %d bytes of an image of %d, and %d pulls failed", counts.BlobBytes, total, failed)
+			t.Errorf("entrepot fetched %d bytes for an image of %d bytes, and %d pulls failed", counts.BlobBytes, total, failed)
 		}
 	}
 }
 
-// TestFiftyColdBlobs looks at the memory of one replica that lands many blobs at once.
+// TestFiftyColdBlobs measures the memory of a replica that fills many blobs at once.
 func TestFiftyColdBlobs(t *testing.T) {
 	const blobs, size = 50, 64 << 20
 	s3 := testenv.StartMinIO(t)
@@ -207,23 +205,8 @@ func TestFiftyColdBlobs(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	peak := peakRSS(t, p)
+	peak := p.PeakMemory(t)
 	fmt.Printf("\n%d cold blobs of %d MiB at once through one replica (bar: at most 256+100 MiB)\n", blobs, size>>20)
-	fmt.Printf("| peak RSS, MiB | slowest headers, seconds | in all, seconds | upstream bytes / blobs |\n| ---: | ---: | ---: | ---: |\n")
+	fmt.Printf("| peak RSS, MiB | slowest headers, seconds | total, seconds | upstream bytes / blobs |\n| ---: | ---: | ---: | ---: |\n")
 	fmt.Printf("| %d | %.1f | %.1f | %.2f |\n", peak>>20, slowestHeaders.Seconds(), time.Since(began).Seconds(), float64(reg.Counts().BlobBytes)/(blobs*size))
-}
-
-var vmHWM = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
-
-func peakRSS(t *testing.T, p *testenv.Process) int64 {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	kib, err := strconv.ParseInt(string(vmHWM.FindSubmatch(status)[1]), 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kib << 10
 }

@@ -15,14 +15,14 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
 
-// TestWhatAHitSaves pulls one image with crane over a long link: from the registry itself, through entrepot for the
-// first time, and through another entrepot on the same bucket for the second.
+// TestWhatAHitSaves pulls one image with crane over a slow link: from the registry, then through entrepot (a miss), then
+// through another replica on the same bucket (a hit).
 func TestWhatAHitSaves(t *testing.T) {
 	const (
-		latency   = 100 * time.Millisecond // before each answer of the upstream
-		bandwidth = 5_000_000              // bytes a second for each of its connections
+		latency   = 100 * time.Millisecond // of each of the upstream's responses
+		bandwidth = 5_000_000              // bytes per second and connection
 	)
-	// One host for registry and CDN: crane refuses a redirect to another literal loopback address.
+	// Registry and CDN share a host, since crane refuses a redirect to another literal loopback address.
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, CDN: true, CDNHost: "127.0.0.2"})
 	image := reg.Image("library/app", "1", 64<<20, 16<<20, 1<<20)
 	reg.Faults.Set(
@@ -36,7 +36,7 @@ func TestWhatAHitSaves(t *testing.T) {
 	for _, layer := range image.Layers {
 		total += layer.Size
 	}
-	fmt.Printf("\nan image of %d MiB in %d layers; upstream: %s latency, %d MB/s for each connection\n",
+	fmt.Printf("\nimage of %d MiB in %d layers; upstream: %s latency, %d MB/s per connection\n",
 		total>>20, len(image.Layers), latency, bandwidth/1_000_000)
 	fmt.Println("| pull | seconds | bytes from upstream | requests to upstream |")
 	fmt.Println("| --- | ---: | ---: | ---: |")
@@ -55,11 +55,11 @@ func TestWhatAHitSaves(t *testing.T) {
 	}
 	measure("direct", reg.Host())
 	_, first := startEntrepot(t, s3, "entrepot", reg.URL())
-	measure("through entrepot, the first time", first)
+	measure("entrepot, miss", first)
 	_, second := startEntrepot(t, s3, "entrepot", reg.URL())
-	again := measure("through another replica, again", second)
-	if len(again.Requests) != 0 {
-		t.Errorf("a hit asked the upstream for something: %v", again.Requests)
+	hit := measure("another replica, hit", second)
+	if len(hit.Requests) != 0 {
+		t.Errorf("the hit sent requests to the upstream: %v", hit.Requests)
 	}
 }
 

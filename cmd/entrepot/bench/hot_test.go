@@ -12,7 +12,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// startBare starts the limit: echo, and one constant answer.
+// startBare starts the baseline, command bare.
 func startBare(t *testing.T) (host string) {
 	t.Helper()
 	addr := testenv.FreeAddr(t, "127.0.0.1")
@@ -20,7 +20,8 @@ func startBare(t *testing.T) (host string) {
 	return addr
 }
 
-// TestHotHits loads what is in the bucket and in memory, in turns, so that what else the machine does meets all.
+// TestHotHits measures hits of content that is in the bucket and in memory. The servers take turns, so that other load on
+// the machine affects all of them.
 func TestHotHits(t *testing.T) {
 	const rounds, seconds = 3, 3
 	s3 := testenv.StartMinIO(t)
@@ -52,34 +53,34 @@ func TestHotHits(t *testing.T) {
 				measured[l.name] = map[string][]throughput{}
 			}
 			for name, host := range hosts {
-				asked := l
+				request := l
 				if name != "entrepot" {
-					asked.status = 0
+					request.status = 0
 				}
-				measured[l.name][name] = append(measured[l.name][name], asked.run(t, host, seconds))
+				measured[l.name][name] = append(measured[l.name][name], request.run(t, host, seconds))
 			}
 		}
 	}
-	fmt.Printf("\nhits, 32 connections, medians of %d x %d s (bars for redirects: 0.6x echo, 50x distribution, p99 at most 3x echo's)\n", rounds, seconds)
+	fmt.Printf("\nhits, 32 connections, medians of %d x %d s (bars for redirects: 0.6x echo, 50x distribution, p99 at most 3x echo)\n", rounds, seconds)
 	fmt.Println("| | echo, constant 307 | entrepot | distribution | x echo | x distribution | p50 echo | p50 entrepot | p99 echo | p99 entrepot |")
 	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
 	for _, l := range loads {
-		bare, hit, peer := middle(measured[l.name]["echo, constant 307"]), middle(measured[l.name]["entrepot"]), middle(measured[l.name]["distribution"])
+		bare, hit, peer := medianThroughput(measured[l.name]["echo, constant 307"]), medianThroughput(measured[l.name]["entrepot"]), medianThroughput(measured[l.name]["distribution"])
 		fmt.Printf("| %s | %.0f | %.0f | %.0f | %.2f | %.0f | %s | %s | %s | %s |\n", l.name, bare.perSecond, hit.perSecond, peer.perSecond,
 			hit.perSecond/bare.perSecond, hit.perSecond/peer.perSecond, bare.p50, hit.p50, bare.p99, hit.p99)
 	}
 }
 
-// middle is the median of each figure by itself.
-func middle(all []throughput) throughput {
+// medianThroughput returns the median of each figure separately.
+func medianThroughput(all []throughput) throughput {
 	return throughput{
-		perSecond: middleOf(all, func(t throughput) float64 { return t.perSecond }),
-		p50:       time.Duration(middleOf(all, func(t throughput) float64 { return float64(t.p50) })),
-		p99:       time.Duration(middleOf(all, func(t throughput) float64 { return float64(t.p99) })),
+		perSecond: medianOf(all, func(t throughput) float64 { return t.perSecond }),
+		p50:       time.Duration(medianOf(all, func(t throughput) float64 { return float64(t.p50) })),
+		p99:       time.Duration(medianOf(all, func(t throughput) float64 { return float64(t.p99) })),
 	}
 }
 
-func middleOf[T any](all []T, figure func(T) float64) float64 {
+func medianOf[T any](all []T, figure func(T) float64) float64 {
 	var figures []float64
 	for _, one := range all {
 		figures = append(figures, figure(one))

@@ -14,22 +14,22 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// load is what bombardier asks for, again and again, over connections that stay open.
+// A load is a request that bombardier repeats over keep-alive connections.
 type load struct {
 	name   string
 	method string
 	path   string
 	match  string // If-None-Match; may be empty
-	status int    // what every answer has to have, in hundreds; 0: 2 or 3
+	status int    // first digit of the status that every response must have; 0: 2 or 3
 }
 
-// throughput is what came of it.
+// throughput is the result of a load.
 type throughput struct {
 	perSecond float64
 	p50, p99  time.Duration
 }
 
-// run loads a host for so many seconds.
+// run sends the load to a host for the given number of seconds.
 func (l load) run(t *testing.T, host string, seconds int) throughput {
 	t.Helper()
 	args := []string{"--fasthttp", "--connections", "32", "--duration", fmt.Sprintf("%ds", seconds), "--latencies",
@@ -41,7 +41,7 @@ func (l load) run(t *testing.T, host string, seconds int) throughput {
 	if err != nil {
 		t.Fatalf("bombardier: %v\n%s", err, out)
 	}
-	var said struct {
+	var report struct {
 		Result struct {
 			Seconds                        float64 `json:"timeTakenSeconds"`
 			Req2xx, Req3xx                 int
@@ -51,14 +51,14 @@ func (l load) run(t *testing.T, host string, seconds int) throughput {
 			}
 		}
 	}
-	if err := json.Unmarshal(out, &said); err != nil {
+	if err := json.Unmarshal(out, &report); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	r := said.Result
+	r := report.Result
 	right := map[int]int{0: r.Req2xx + r.Req3xx, 2: r.Req2xx, 3: r.Req3xx}[l.status]
 	all := r.Req1xx + r.Req2xx + r.Req3xx + r.Req4xx + r.Req5xx + r.Others
 	if right != all || all == 0 {
-		t.Fatalf("%s at %s: not every answer is %dxx\n%s", l.name, host, l.status, out)
+		t.Fatalf("%s at %s: %d of %d responses have the right status\n%s", l.name, host, right, all, out)
 	}
 	percentile := func(p string) time.Duration {
 		return time.Duration(r.Latency.Percentiles[p] * float64(time.Microsecond))

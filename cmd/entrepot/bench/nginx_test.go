@@ -11,14 +11,14 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// startNginx starts the yardstick for streams: nginx, which serves what is under folder by sendfile, and passes on what
-// is in a bucket as it comes.
+// startNginx starts the baseline for streams: nginx, which serves the files in folder by sendfile and proxies a bucket
+// without buffering.
 func startNginx(t *testing.T, folder string, s3 *testenv.S3, bucket string) (*testenv.Process, string) {
 	t.Helper()
 	addr, own := testenv.FreeAddr(t, "127.0.0.1"), t.TempDir()
 	user := ""
 	if os.Geteuid() == 0 {
-		user = "user root;" // else its workers may not read a test's folder
+		user = "user root;" // so that its workers can read the test's folder
 	}
 	text := fmt.Sprintf(`daemon off;
 %s

@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// pullAsDocker pulls an image as the Docker daemon does: manifests one by one, then three layers at a time, each
-// verified. It keeps nothing, has connections of its own, and returns how long it took.
+// pullAsDocker pulls an image as the Docker daemon does: the manifests one by one, then the blobs, three concurrently. It
+// uses new connections, verifies and discards the blobs, and returns the duration.
 func pullAsDocker(ctx context.Context, host, repository, tag string) (time.Duration, error) {
 	began := time.Now()
 	p, done, err := newPuller(ctx, host, repository)
@@ -59,7 +59,7 @@ type puller struct {
 	base   string
 }
 
-// newPuller has connections, and a token where the registry wants one, of its own.
+// newPuller returns a client with new connections and, if the registry needs one, a new token. done closes the connections.
 func newPuller(ctx context.Context, host, repository string) (p puller, done func(), err error) {
 	reg, err := name.NewRegistry(host, name.Insecure)
 	if err != nil {
@@ -74,8 +74,8 @@ func newPuller(ctx context.Context, host, repository string) (p puller, done fun
 	return p, base.CloseIdleConnections, nil
 }
 
-// firstByte is the time from the request for a blob to its first byte, where an earlier request has had the token and
-// the connections.
+// firstByte returns the time from the request for a blob to its first byte. An earlier request opens the connection and
+// fetches the token.
 func firstByte(ctx context.Context, host, repository, tag string, d digest.Digest) (time.Duration, error) {
 	p, done, err := newPuller(ctx, host, repository)
 	if err != nil {
@@ -126,12 +126,12 @@ func (p puller) blob(ctx context.Context, d v1.Descriptor) error {
 	return verify(resp.Body, d.Digest.String())
 }
 
-// verify reads a body to its end and closes it.
+// verify reads a body to its end, closes it, and returns an error if its digest is not want.
 func verify(body io.ReadCloser, want string) error {
 	defer body.Close()
 	got, err := digest.FromReader(body)
 	if err == nil && got.String() != want {
-		err = fmt.Errorf("blob %s came as %s", want, got)
+		err = fmt.Errorf("blob %s has digest %s", want, got)
 	}
 	return err
 }
@@ -140,12 +140,12 @@ func newClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 }
 
-// plainHTTP spares the try by HTTPS with which go-containerregistry begins.
+// plainHTTP rejects HTTPS requests at once, since go-containerregistry tries HTTPS first.
 type plainHTTP struct{ next http.RoundTripper }
 
 func (p plainHTTP) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != "http" {
-		return nil, fmt.Errorf("%s is not spoken here", req.URL.Scheme)
+		return nil, fmt.Errorf("unsupported scheme %s", req.URL.Scheme)
 	}
 	return p.next.RoundTrip(req)
 }

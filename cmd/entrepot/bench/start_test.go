@@ -16,15 +16,16 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// What a start may take beyond that of an empty server, in the median.
 const (
-	startsMeasured  = 41
-	barFirstAnswer  = 50 * time.Millisecond
-	barHotRedirect  = 80 * time.Millisecond
-	startsPerSecond = 20 // pause between two, so that one does not pay for the end of another
+	startsMeasured = 41
+	// Limits for entrepot's median start, beyond the empty server's.
+	barFirstResponse = 50 * time.Millisecond
+	barHotRedirect   = 80 * time.Millisecond
+	// startPause separates two starts, so that the exit of one process does not slow the next.
+	startPause = 50 * time.Millisecond
 )
 
-// starter is a program that is started again and again, always at the same address, and the first thing it is asked for.
+// A starter is a program to start repeatedly, and the first request that it gets.
 type starter struct {
 	program string
 	args    func(addr string) []string
@@ -33,8 +34,8 @@ type starter struct {
 	status  int
 }
 
-// TestColdStart starts programs in turns and measures how long it takes from the start of the process to the end of its
-// first answer. All are stripped.
+// TestColdStart starts programs in turns and measures the time from the start of the process to its first response. All
+// programs are stripped.
 func TestColdStart(t *testing.T) {
 	s3 := testenv.StartMinIO(t)
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
@@ -57,8 +58,8 @@ func TestColdStart(t *testing.T) {
 		bar time.Duration
 	}{
 		{"echo, empty", bare, 0},
-		{"entrepot, minio://: GET /v2/", starter{entrepot, serve, minio, "/v2/", 200}, barFirstAnswer},
-		{"entrepot, s3://: GET /v2/", starter{entrepot, serve, aws, "/v2/", 200}, barFirstAnswer},
+		{"entrepot, minio://: GET /v2/", starter{entrepot, serve, minio, "/v2/", 200}, barFirstResponse},
+		{"entrepot, s3://: GET /v2/", starter{entrepot, serve, aws, "/v2/", 200}, barFirstResponse},
 		{"entrepot, minio://: a stored blob", starter{entrepot, serve, minio, blob, 307}, barHotRedirect},
 		{"entrepot, s3://: a stored blob", starter{entrepot, serve, aws, blob, 307}, barHotRedirect},
 	}
@@ -67,10 +68,10 @@ func TestColdStart(t *testing.T) {
 		for i, s := range starters {
 			wall, cpu := s.start(t)
 			took[i], worked[i] = append(took[i], wall), append(worked[i], cpu)
-			time.Sleep(time.Second / startsPerSecond)
+			time.Sleep(startPause)
 		}
 	}
-	fmt.Printf("\nfrom the start of the process to the end of its first answer, %d starts each\n", startsMeasured)
+	fmt.Printf("\ntime from the start of the process to its first response, %d starts each\n", startsMeasured)
 	fmt.Println("| | median ms | p90 ms | CPU time, median ms | median beyond the empty server, ms | bar |")
 	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: |")
 	for i, s := range starters {
@@ -80,14 +81,14 @@ func TestColdStart(t *testing.T) {
 		beyond := median - took[0][len(took[0])/2]
 		fmt.Printf("| %s | %.1f | %.1f | %.1f | %.1f | %s |\n", s.name, ms(median), ms(p90), ms(worked[i][len(worked[i])/2]), ms(beyond), s.bar)
 		if s.bar > 0 && beyond > s.bar {
-			t.Errorf("%s: %s beyond the empty server, at most %s are allowed", s.name, beyond, s.bar)
+			t.Errorf("%s: %s slower than the empty server, want at most %s", s.name, beyond, s.bar)
 		}
 	}
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// start returns how long it took to the end of the first answer, and how long a processor has worked for that.
+// start starts the program and sends the request. It returns the time to the response, and the CPU time.
 func (s starter) start(t *testing.T) (wall, cpu time.Duration) {
 	t.Helper()
 	addr := testenv.FreeAddr(t, "127.0.0.1")
@@ -98,8 +99,8 @@ func (s starter) start(t *testing.T) (wall, cpu time.Duration) {
 		t.Fatal(err)
 	}
 	defer func() {
-		_ = cmd.Process.Kill() // it may have ended by itself
-		_ = cmd.Wait()         // with an error, since it was killed
+		_ = cmd.Process.Kill() // fails if the process has exited
+		_ = cmd.Wait()         // returns an error, since the process was killed
 		cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}()
 	for {
@@ -122,7 +123,7 @@ func (s starter) start(t *testing.T) (wall, cpu time.Duration) {
 	if resp.StatusCode != s.status {
 		t.Fatalf("GET %s: %s, want %d", s.path, resp.Status, s.status)
 	}
-	return wall, 0 // cpu is known when it has ended
+	return wall, 0 // the deferred function sets cpu
 }
 
 func get(t *testing.T, url string) *http.Request {
@@ -134,7 +135,7 @@ func get(t *testing.T, url string) *http.Request {
 	return req
 }
 
-// buildBare builds the limit, stripped: echo, and one constant answer.
+// buildBare builds the baseline, command bare, stripped.
 func buildBare(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "bare")

@@ -17,22 +17,22 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// streamer is a way to the bytes of a blob that takes no redirect.
+// A streamer is a server that sends blobs without a redirect.
 type streamer struct {
 	name    string
-	group   int // streamers of one group have the bytes from the same store; the first is what the others are measured by
+	group   int // the group's store; the first streamer of a group is the baseline for the others
 	server  *testenv.Process
-	store   *testenv.Process // that the server stands on; may be nil
+	store   *testenv.Process // used by the server; nil for a folder
 	locator func(d digest.Digest) (url string)
 }
 
-// flow is what one load of a streamer came to.
+// A flow is the result of one load of a streamer.
 type flow struct {
-	gigabytes float64 // a second
-	own, all  float64 // seconds of CPU for each GiB: of the server, and of its store too
+	gigabytes float64 // per second
+	own, all  float64 // CPU seconds per GiB: of the server, and including its store
 }
 
-// TestStreams has blobs streamed, in turns, so that what else the machine does meets all.
+// TestStreams measures streams. The streamers take turns, so that other load on the machine affects all of them.
 func TestStreams(t *testing.T) {
 	const rounds = 5
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
@@ -47,13 +47,13 @@ func TestStreams(t *testing.T) {
 	}
 	all := newStreamers(t, reg)
 	for _, l := range loads {
-		// Backwards: what lands blobs comes behind what only has what is there.
+		// Backwards, since the baselines serve only blobs that an entrepot of their group has stored.
 		for _, s := range slices.Backward(all) {
-			s.land(t, l.blob)
+			s.waitForBlob(t, l.blob)
 			s.check(t, l.blob, l.size)
 		}
 	}
-	fmt.Printf("\nstreams, medians of %d; bodies are thrown away by MSG_TRUNC\n", rounds)
+	fmt.Printf("\nstreams, medians of %d; the client discards bodies by MSG_TRUNC\n", rounds)
 	fmt.Println("| load | | GB/s | x | CPU s/GiB | with the store |")
 	fmt.Println("| --- | --- | ---: | ---: | ---: | ---: |")
 	for _, l := range loads {
@@ -65,7 +65,7 @@ func TestStreams(t *testing.T) {
 		}
 		first := map[int]flow{}
 		for i, s := range all {
-			m := middleFlow(measured[i])
+			m := medianFlow(measured[i])
 			if _, ok := first[s.group]; !ok {
 				first[s.group] = m
 			}
@@ -74,16 +74,16 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// newStreamers starts them all, with what reg has in their stores.
+// newStreamers starts all streamers. The entrepots among them mirror reg.
 func newStreamers(t *testing.T, reg *upstreamtest.Registry) []streamer {
 	t.Helper()
 	s3, folder := testenv.StartMinIO(t), t.TempDir()
 	bucket := newBucket(t, s3)
 	nginx, nginxHost := startNginx(t, filepath.Join(folder, "objects"), s3, bucket)
 	const never = "ENTREPOT_REDIRECT=never"
-	onFile, fileHost := startEntrepot(t, s3, bucket, reg.URL(), "ENTREPOT_STORE=file:"+folder)
-	byMinIO, minioHost := startEntrepot(t, s3, bucket, reg.URL(), never)
-	byAWS, awsHost := startEntrepot(t, s3, bucket, reg.URL(), never,
+	withFile, fileHost := startEntrepot(t, s3, bucket, reg.URL(), "ENTREPOT_STORE=file:"+folder)
+	withMinIO, minioHost := startEntrepot(t, s3, bucket, reg.URL(), never)
+	withAWS, awsHost := startEntrepot(t, s3, bucket, reg.URL(), never,
 		"ENTREPOT_STORE=s3://"+bucket, "AWS_ENDPOINT_URL="+s3.Endpoint, "AWS_REGION="+s3.Region)
 	key := func(d digest.Digest) string { return "public/blobs/sha256/" + d.Encoded() }
 	pull := func(host string) func(digest.Digest) string {
@@ -99,16 +99,16 @@ func newStreamers(t *testing.T, reg *upstreamtest.Registry) []streamer {
 	const file, minio = 0, 1
 	return []streamer{
 		{"nginx, the same file", file, nginx, nil, func(d digest.Digest) string { return "http://" + nginxHost + "/" + key(d) }},
-		{"entrepot, `file:`", file, onFile, nil, pull(fileHost)},
-		{"MinIO itself", minio, s3.Process, nil, func(d digest.Digest) string { return s3.Endpoint + signed(d) }},
-		{"nginx before MinIO", minio, nginx, s3.Process, func(d digest.Digest) string { return "http://" + nginxHost + signed(d) }},
-		{"entrepot, `minio+http:`", minio, byMinIO, s3.Process, pull(minioHost)},
-		{"entrepot, `s3:`", minio, byAWS, s3.Process, pull(awsHost)},
+		{"entrepot, `file:`", file, withFile, nil, pull(fileHost)},
+		{"MinIO", minio, s3.Process, nil, func(d digest.Digest) string { return s3.Endpoint + signed(d) }},
+		{"nginx in front of MinIO", minio, nginx, s3.Process, func(d digest.Digest) string { return "http://" + nginxHost + signed(d) }},
+		{"entrepot, `minio+http:`", minio, withMinIO, s3.Process, pull(minioHost)},
+		{"entrepot, `s3:`", minio, withAWS, s3.Process, pull(awsHost)},
 	}
 }
 
-// land waits until a blob that has been asked for is in the store.
-func (s streamer) land(t *testing.T, d digest.Digest) {
+// waitForBlob requests a blob until the server has it.
+func (s streamer) waitForBlob(t *testing.T, d digest.Digest) {
 	t.Helper()
 	s.server.WaitUntil(t, "has the blob", func() error {
 		resp, err := newClient().Get(s.locator(d))
@@ -122,7 +122,7 @@ func (s streamer) land(t *testing.T, d digest.Digest) {
 	})
 }
 
-// check gets a blob whole.
+// check downloads a blob and checks its digest.
 func (s streamer) check(t *testing.T, d digest.Digest, size int64) {
 	t.Helper()
 	resp, err := newClient().Get(s.locator(d))
@@ -130,10 +130,10 @@ func (s streamer) check(t *testing.T, d digest.Digest, size int64) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	// What nginx serves is the whole file, which ends with the store's own notes.
+	// nginx serves the whole file, including the file store's trailer.
 	got, err := digest.FromReader(io.LimitReader(resp.Body, size))
 	if err != nil || got != d || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%s gives %s for %s: %s, %v", s.name, got, d, resp.Status, err)
+		t.Fatalf("%s: blob %s has digest %s, status %s, error %v", s.name, d, got, resp.Status, err)
 	}
 }
 
@@ -157,11 +157,11 @@ func (s streamer) run(t *testing.T, d digest.Digest, connections int) flow {
 	return flow{float64(n) / 1e9 / took.Seconds(), (ownAfter - own).Seconds() / gib, (allAfter - all).Seconds() / gib}
 }
 
-// middleFlow is the median of each figure by itself.
-func middleFlow(all []flow) flow {
+// medianFlow returns the median of each figure separately.
+func medianFlow(all []flow) flow {
 	return flow{
-		gigabytes: middleOf(all, func(f flow) float64 { return f.gigabytes }),
-		own:       middleOf(all, func(f flow) float64 { return f.own }),
-		all:       middleOf(all, func(f flow) float64 { return f.all }),
+		gigabytes: medianOf(all, func(f flow) float64 { return f.gigabytes }),
+		own:       medianOf(all, func(f flow) float64 { return f.own }),
+		all:       medianOf(all, func(f flow) float64 { return f.all }),
 	}
 }

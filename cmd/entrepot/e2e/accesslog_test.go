@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// request is one line of the program's access log.
+// request is a line of the access log.
 type request struct {
 	Message    string    `json:"msg"`
 	Time       time.Time `json:"time"`
@@ -23,8 +23,7 @@ type request struct {
 	Agent      string    `json:"agent"`
 }
 
-// parseAccessLog picks the answered requests out of what the program has written. Its standard output has words for
-// people, and its log has other events too.
+// parseAccessLog returns the requests in the program's output, which also has the banner and other log events.
 func parseAccessLog(t testing.TB, output string) []request {
 	t.Helper()
 	var requests []request
@@ -37,7 +36,7 @@ func parseAccessLog(t testing.TB, output string) []request {
 		}
 		var r request
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			t.Errorf("the program's log has a line that is not JSON: %q", line)
+			t.Errorf("log line is not JSON: %q", line)
 			continue
 		}
 		if r.Message == "request" {
@@ -47,7 +46,7 @@ func parseAccessLog(t testing.TB, output string) []request {
 	return requests
 }
 
-// blobDigest is the digest of the blob that r asks for; false where it is not the GET of a blob.
+// blobDigest returns the digest of the requested blob, or false if r is not a GET of a blob.
 func (r request) blobDigest() (string, bool) {
 	_, digest, found := strings.Cut(r.Path, "/blobs/")
 	return digest, found && r.Method == "GET"

@@ -16,35 +16,35 @@ import (
 
 const conformanceRepository = "conformance/repo1"
 
-// The suite's way to test registries that take no pushes: it is told what is there, and reads all of it. What is there
-// comes from its own pushes to the upstream.
-func TestConformanceOfAMirrorThatTakesNoPushes(t *testing.T) {
+// TestConformanceReadOnly runs the suite's tests for read-only registries: the suite reads a given list of content. The
+// suite itself pushes that content to the upstream first.
+func TestConformanceReadOnly(t *testing.T) {
 	upstream := startReferrersRegistry(t)
 	pushed := runConformance(t, upstream, pushOnly)
 	pushed.mustPass(t, "pushes to the upstream")
-	there := inventoryOf(t, upstream, conformanceRepository)
+	inv := inventoryOf(t, upstream, conformanceRepository)
 	mirror := startConformanceMirror(t, upstream, minioStore(t, testenv.StartMinIO(t)), time.Second)
 	for name, repository := range map[string]string{
-		"by the default upstream": conformanceRepository,
-		"by its name in the path": "docker.io/" + conformanceRepository,
+		"default upstream":     conformanceRepository,
+		"upstream in the path": "docker.io/" + conformanceRepository,
 	} {
 		t.Run(name, func(t *testing.T) {
-			report := runConformance(t, mirror, there.readOnly(repository))
+			report := runConformance(t, mirror, inv.readOnly(repository))
 			report.mustPass(t, "the mirror, "+name)
-			report.mustHavePassed(t, there.mustRun())
+			report.mustHavePassed(t, inv.wantPassed())
 		})
 	}
 }
 
-// With the reads going to the mirror and everything else to the upstream, the suite knows what it has pushed and
-// compares it byte by byte, ranges of blobs and contents of listings included. What it finds right when it talks to the
-// upstream alone must be right through the mirror.
-func TestConformanceOfWhatWasPushedToTheUpstreamAndIsReadFromTheMirror(t *testing.T) {
+// TestConformanceOfPushedContent sends the suite's reads to the mirror and everything else to the upstream. The suite then
+// compares all bytes with its pushes, including ranges of blobs and listings. Every test that passes with the upstream
+// alone must pass through the mirror.
+func TestConformanceOfPushedContent(t *testing.T) {
 	alone := runConformance(t, startReferrersRegistry(t), pushAndPull)
 	alone.mustPass(t, "the upstream alone")
 	minio := testenv.StartMinIO(t)
 	for name, store := range map[string]store{
-		"by redirects to the bucket": minioStore,
+		"redirected to the bucket": minioStore,
 		"streamed from the bucket": func(t testing.TB, server *testenv.S3) []string {
 			return append(s3Store(t, server), "ENTREPOT_REDIRECT=never")
 		},
@@ -54,8 +54,8 @@ func TestConformanceOfWhatWasPushedToTheUpstreamAndIsReadFromTheMirror(t *testin
 	} {
 		t.Run(name, func(t *testing.T) {
 			upstream := startReferrersRegistry(t)
-			// The suite moves tags and reads them at once.
-			mirror := startConformanceMirror(t, upstream, store(t, minio), time.Nanosecond)
+			// The suite reads tags right after it moved them, and lists a repository just before and after it exists.
+			mirror := startConformanceMirror(t, upstream, append(store(t, minio), "ENTREPOT_NEGATIVE_TTL=0s"), time.Nanosecond)
 			through := runConformance(t, startSplit(t, mirror, upstream), pushAndPull)
 			through.mustPass(t, "through the mirror, "+name)
 			through.mustHavePassed(t, alone.passed)
@@ -71,7 +71,7 @@ func startConformanceMirror(t *testing.T, upstream string, store []string, ttl t
 	return "http://" + addr
 }
 
-// startSplit returns the URL of a proxy that sends reads to the mirror, and pushes to the upstream.
+// startSplit returns the URL of a proxy that sends reads to the mirror and pushes to the upstream.
 func startSplit(t *testing.T, mirror, upstream string) string {
 	t.Helper()
 	reads, writes := passOn(t, mirror), passOn(t, upstream)
@@ -93,6 +93,6 @@ func passOn(t *testing.T, to string) http.Handler {
 	must(t, err, "parse a URL")
 	return &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
 		p.SetURL(target)
-		p.Out.Host = p.In.Host // registries make Location headers of it
+		p.Out.Host = p.In.Host // registries use it in Location headers
 	}}
 }

@@ -30,12 +30,12 @@ const (
 	releaseVersion = "v0.0.0-e2e"
 )
 
-// The image of the Dockerfile, built by the real engine of this machine's own Go: it serves as nobody, on a file system
-// that it cannot write to, and is healthy by its own word. A real docker pulls through it.
+// TestDockerPullsThroughTheImage builds the Dockerfile with this machine's Go and runs the image unprivileged, on a
+// read-only file system, until its health check passes. Then docker pulls through it.
 func TestDockerPullsThroughTheImage(t *testing.T) {
 	minio := testenv.StartMinIO(t)
-	w := &world{addr: testenv.FreeAddr(t, "127.0.0.1"), upstreams: map[string]*testenv.Registry{"docker.io": testenv.StartRegistry(t, "127.0.0.2")}}
-	docker := testenv.StartDocker(t, w.url())
+	m := &mirror{addr: testenv.FreeAddr(t, "127.0.0.1"), upstreams: map[string]*testenv.Registry{"docker.io": testenv.StartRegistry(t, "127.0.0.2")}}
+	docker := startDebianDocker(t, m.addr)
 	docker.ImportGoImage(t, goImage)
 	buildImage(t, docker, "entrepot-e2e/entrepot:local", "DOCKER_BUILDKIT=0")
 	inspected := inspectImage(t, docker, "entrepot-e2e/entrepot:local")
@@ -44,13 +44,13 @@ func TestDockerPullsThroughTheImage(t *testing.T) {
 	run := docker.Command("run", "--name", "mirror", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
 		"--network", "host", "--health-interval", "1s")
 	for _, variable := range append(minioStore(t, minio),
-		"ENTREPOT_LISTEN="+w.addr, "ENTREPOT_UPSTREAMS=docker.io="+w.upstreams["docker.io"].URL(),
+		"ENTREPOT_LISTEN="+m.addr, "ENTREPOT_UPSTREAMS=docker.io="+m.upstreams["docker.io"].URL(),
 		"ENTREPOT_TAG_TTL="+tagTTL.String(), "ENTREPOT_LOG_FORMAT=json") {
 		run.Args = append(run.Args, "--env", variable)
 	}
 	run.Args = append(run.Args, "entrepot-e2e/entrepot:local")
-	w.process = testenv.Start(t, "mirror", run.Env, run.Path, run.Args[1:]...)
-	w.process.WaitUntil(t, "is healthy", func() error {
+	m.process = testenv.Start(t, "mirror", run.Env, run.Path, run.Args[1:]...)
+	m.process.WaitUntil(t, "is healthy", func() error {
 		state, err := docker.Command("inspect", "--format", "{{.State.Health.Status}}", "mirror").CombinedOutput()
 		if err == nil && strings.TrimSpace(string(state)) != "healthy" {
 			err = errors.New(string(state))
@@ -59,19 +59,19 @@ func TestDockerPullsThroughTheImage(t *testing.T) {
 	})
 	checkContainer(t, docker, "mirror")
 
-	img := pushImage(t, w.upstreams["docker.io"], "entrepot-e2e/hello:1", ociForm)
+	img := pushImage(t, m.upstreams["docker.io"], "entrepot-e2e/hello:1", ociFormat)
 	c := dockerClient(t, docker, img.name)
-	c.remove = func(t testing.TB) { output(t, docker.Command("rmi", "--force", img.name)) } // what is built stays
-	story{world: w, registry: "docker.io", image: img, client: c, blobStatus: http.StatusTemporaryRedirect}.tell(t)
+	c.remove = func(t testing.TB) { output(t, docker.Command("rmi", "--force", img.name)) } // keep the built images
+	scenario{mirror: m, registry: "docker.io", image: img, client: c, blobStatus: http.StatusTemporaryRedirect}.run(t)
 
 	output(t, docker.Command("stop", "mirror"))
-	if code := w.process.Wait(t, time.Minute); code != 0 {
-		t.Errorf("docker stop: the mirror ended with %d", code)
+	if code := m.process.Wait(t, time.Minute); code != 0 {
+		t.Errorf("docker stop: exit code %d, want 0", code)
 	}
 	checkRelease(t, docker, inspected)
 }
 
-// imageConfig is what `docker image inspect` says.
+// imageConfig is the output of `docker image inspect`.
 type imageConfig struct {
 	ID           string `json:"Id"`
 	Architecture string
@@ -83,7 +83,7 @@ type imageConfig struct {
 	RootFS struct{ Layers []string }
 }
 
-// buildImage builds the Dockerfile with everything from this machine and no network.
+// buildImage builds the Dockerfile without a network.
 func buildImage(t *testing.T, docker *testenv.Docker, tag, builder string, args ...string) {
 	t.Helper()
 	began := time.Now()
@@ -104,7 +104,7 @@ func inspectImage(t *testing.T, docker *testenv.Docker, tag string) imageConfig 
 func checkImage(t *testing.T, image imageConfig) {
 	t.Helper()
 	if image.Config.User != "65532:65532" {
-		t.Errorf("the image's user is %q", image.Config.User)
+		t.Errorf("the image's user is %q, want 65532:65532", image.Config.User)
 	}
 	if want := []string{"CMD", "/entrepot", "healthcheck"}; !slices.Equal(image.Config.Healthcheck.Test, want) {
 		t.Errorf("the image's health check is %q, want %q", image.Config.Healthcheck.Test, want)
@@ -115,11 +115,11 @@ func checkImage(t *testing.T, image imageConfig) {
 		}
 	}
 	if len(image.RootFS.Layers) != 1 {
-		t.Errorf("the image has %d layers, want one", len(image.RootFS.Layers))
+		t.Errorf("the image has %d layers, want 1", len(image.RootFS.Layers))
 	}
 }
 
-// checkContainer asks the system who the container's process is, and the engine what it has written.
+// checkContainer checks that the container's process is unprivileged, and that its root is read-only and unchanged.
 func checkContainer(t *testing.T, docker *testenv.Docker, name string) {
 	t.Helper()
 	pid := strings.TrimSpace(output(t, docker.Command("inspect", "--format", "{{.State.Pid}}", name)))
@@ -127,19 +127,19 @@ func checkContainer(t *testing.T, docker *testenv.Docker, name string) {
 	must(t, err, "read the process's status")
 	for _, want := range []string{"\nUid:\t65532\t65532\t65532\t65532\n", "\nCapEff:\t0000000000000000\n", "\nNoNewPrivs:\t1\n"} {
 		if !strings.Contains(string(status), want) {
-			t.Errorf("the container's process has not %q:\n%s", want, status)
+			t.Errorf("status of the container's process lacks %q:\n%s", want, status)
 		}
 	}
 	if readOnly := strings.TrimSpace(output(t, docker.Command("inspect", "--format", "{{.HostConfig.ReadonlyRootfs}}", name))); readOnly != "true" {
-		t.Errorf("the container's root is not read-only: %s", readOnly)
+		t.Errorf("ReadonlyRootfs is %s, want true", readOnly)
 	}
 	if written := output(t, docker.Command("diff", name)); written != "" {
-		t.Errorf("the container has written to its root:\n%s", written)
+		t.Errorf("the container wrote to its root:\n%s", written)
 	}
 }
 
-// checkRelease makes a release twice, of this checkout, and compares: the two, and its program with those in images that
-// were built elsewhere, by a compiler that had nothing cached, by the builder before BuildKit and by BuildKit.
+// checkRelease checks that builds are reproducible. It builds two releases of this checkout and compares them with each
+// other, and with the programs in the images of the legacy builder and of BuildKit, which compiled without a cache.
 func checkRelease(t *testing.T, docker *testenv.Docker, native imageConfig) {
 	t.Helper()
 	other := map[string]string{"amd64": "arm64", "arm64": "amd64"}[runtime.GOARCH]
@@ -149,31 +149,31 @@ func checkRelease(t *testing.T, docker *testenv.Docker, native imageConfig) {
 	if !bytes.Equal(checksums, again) {
 		t.Errorf("two releases of one commit differ:\n%s\n%s", checksums, again)
 	}
-	if lines := bytes.Count(checksums, []byte("\n")); lines != 2*len(platforms) {
-		t.Errorf("the release has %d files, want an archive and a bill of materials for each of %v:\n%s", lines, platforms, checksums)
+	if lines := bytes.Count(checksums, []byte("\n")); lines != 4*len(platforms) {
+		t.Errorf("the release has %d files, want an archive, an SBOM, a deb and an rpm for each of %v:\n%s", lines, platforms, checksums)
 	}
 	for line := range strings.Lines(string(checksums)) {
 		sum, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
 		if got := sha256.Sum256(readFile(t, filepath.Join(first, name))); hex.EncodeToString(got[:]) != sum {
-			t.Errorf("%s does not have its checksum", name)
+			t.Errorf("wrong checksum of %s", name)
 		}
 	}
 	released := func(arch string) []byte { return programInArchive(t, first, arch) }
 	if !bytes.Equal(programInImage(t, docker, native.ID), released(native.Architecture)) {
-		t.Error("the program in the image is not that of the release")
+		t.Error("the programs in the image and in the release differ")
 	}
 
-	// The client that came with the engine: BuildKit is no part of those that are newer.
+	// Use the client of the engine's package: newer clients do not include BuildKit.
 	cli := docker.WithClient("/usr/bin/docker")
 	buildImage(t, cli, "entrepot-e2e/entrepot:"+other, "DOCKER_BUILDKIT=1", "--platform", "linux/"+other)
 	image := inspectImage(t, cli, "entrepot-e2e/entrepot:"+other)
 	checkImage(t, image)
 	program := programInImage(t, cli, image.ID)
 	if !bytes.Equal(program, released(other)) {
-		t.Errorf("the program in the image for %s is not that of the release", other)
+		t.Errorf("the programs in the image and in the release differ for %s", other)
 	}
 	if image.Architecture != other {
-		t.Errorf("the image for %s says it is for %s", other, image.Architecture)
+		t.Errorf("architecture of the image for %s is %s", other, image.Architecture)
 	}
 	machines := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
 	if binary, err := elf.NewFile(bytes.NewReader(program)); err != nil || binary.Machine != machines[other] {
@@ -185,7 +185,8 @@ func makeRelease(t *testing.T, platforms []string) string {
 	t.Helper()
 	folder := t.TempDir()
 	release := exec.Command(filepath.Join(testenv.Root(), "infra", "release", "release.sh"), append([]string{folder}, platforms...)...)
-	release.Env = append(os.Environ(), "VERSION="+releaseVersion, "CYCLONEDX="+testenv.Tool(t, "cyclonedx-gomod"))
+	release.Env = append(os.Environ(), "VERSION="+releaseVersion, "CYCLONEDX="+testenv.Tool(t, "cyclonedx-gomod"),
+		"NFPM="+testenv.Tool(t, "nfpm"))
 	output(t, release)
 	return folder
 }

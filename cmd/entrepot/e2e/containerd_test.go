@@ -4,41 +4,48 @@ package e2e_test
 
 import (
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// The default upstream is another one in each of these, so that only the name that containerd sends as ns can have
-// brought the mirror to the right one.
-func TestContainerdPullsAndRunsWithoutTheUpstream(t *testing.T) {
+// hostsOfContainerd is the line of the documentation before its hosts.toml.
+const hostsOfContainerd = "`/etc/containerd/certs.d/_default/hosts.toml` for all registries, or `certs.d/ghcr.io/hosts.toml` for one, needs no restart:"
+
+// In these tests the image is never in the default upstream, so the mirror must select the upstream by containerd's ns
+// parameter.
+func TestContainerdPullsWithoutUpstream(t *testing.T) {
 	minio := testenv.StartMinIO(t)
 	for name, test := range map[string]struct {
 		registry  string
 		upstreams []string
-		form      form
+		format    format
 		store     store
 		pull      []string // flags
 	}{
-		"Docker Hub by hosts.toml":                       {"docker.io", []string{"corp.example", "docker.io"}, ociForm, minioStore, nil},
-		"Docker Hub by hosts.toml and without ranges":    {"docker.io", []string{"corp.example", "docker.io"}, dockerForm, minioStore, []string{"--local"}},
-		"another registry by the name it is known under": {"corp.example", []string{"docker.io", "corp.example"}, ociForm, s3Store, nil},
+		"Docker Hub":                {"docker.io", []string{"corp.example", "docker.io"}, ociFormat, minioStore, nil},
+		"Docker Hub without ranges": {"docker.io", []string{"corp.example", "docker.io"}, dockerFormat, minioStore, []string{"--local"}},
+		"another registry":          {"corp.example", []string{"docker.io", "corp.example"}, ociFormat, s3Store, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, test.store(t, minio), test.upstreams...)
-			img := pushImage(t, w.upstreams[test.registry], "entrepot-e2e/hello:1", test.form)
+			m := newMirror(t, test.store(t, minio), test.upstreams...)
+			img := pushImage(t, m.upstreams[test.registry], "entrepot-e2e/hello:1", test.format)
 			containerd := testenv.StartContainerd(t)
-			containerd.Mirror(t, test.registry, w.url())
+			containerd.Mirror(t, documented(t, hostsOfContainerd, m.addr))
 			c := containerdClient(t, containerd, test.registry+"/"+img.name, test.pull)
-			story{world: w, registry: test.registry, image: img, client: c, blobStatus: http.StatusTemporaryRedirect, freshReplica: true}.tell(t)
+			scenario{mirror: m, registry: test.registry, image: img, client: c, blobStatus: http.StatusTemporaryRedirect, freshReplica: true}.run(t)
 		})
 	}
 }
 
 func containerdClient(t *testing.T, containerd *testenv.Containerd, ref string, flags []string) client {
 	t.Helper()
-	// ctr github.com/containerd/containerd/v2 v2.4.2+unknown
+	// The output is "ctr github.com/containerd/containerd/v2 v2.4.2+unknown".
 	words := strings.Fields(output(t, containerd.Command("--version")))
 	version, _, _ := strings.Cut(words[len(words)-1], "+")
 	pull := append([]string{"images", "pull", "--hosts-dir", containerd.HostsDir}, flags...)
@@ -50,5 +57,23 @@ func containerdClient(t *testing.T, containerd *testenv.Containerd, ref string, 
 			output(t, containerd.Command("images", "rm", "--sync", ref))
 			wantEmpty(t, containerd.Command("content", "ls", "--quiet"))
 		},
+	}
+}
+
+// What turns on that the kubelet's containerd reads hosts.toml does so in each of its versions.
+func TestTheDocumentedConfigurationOfContainerdCounts(t *testing.T) {
+	later := testenv.Tool(t, "containerd")
+	for line, programs := range map[string][]string{
+		"## containerd":                  {later},
+		"That of containerd 1.5 to 1.7:": {"/usr/bin/containerd", later}, // Debian's is 1.6
+	} {
+		config := filepath.Join(t.TempDir(), "config.toml")
+		must(t, os.WriteFile(config, []byte(documented(t, line, "")), 0o600), "write the configuration")
+		for _, program := range programs {
+			dump := output(t, exec.Command(program, "--config", config, "config", "dump"))
+			if !regexp.MustCompile(`config_path = ["']/etc/containerd/certs\.d["']`).MatchString(dump) {
+				t.Errorf("%s does not understand what stands behind %q:\n%s", program, line, dump)
+			}
+		}
 	}
 }

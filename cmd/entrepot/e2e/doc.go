@@ -1,8 +1,8 @@
-// Package e2e tells the same story with every real client of container images, through the real program, a real
-// registry and a real bucket: pull through the mirror, run, forget everything, lose the upstream, pull and run again.
-// It also runs the conformance suite of the OCI distribution specification.
+// Package e2e runs one scenario with each real client, a real registry and a real bucket: pull an image through the
+// mirror and run it, remove it from the client, stop the upstream, pull and run it again. The package also runs the OCI
+// conformance suite.
 //
-// All of it is in tests that are built with the tag e2e:
+// All tests need the build tag e2e:
 //
 //	go test -tags e2e -count=1 -v -timeout 20m ./cmd/entrepot/e2e
 package e2e

@@ -28,27 +28,27 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// payloadSize makes the image's large blob one of several segments, of which the last is not full.
+// payloadSize is the size of the image's large layer in bytes: several segments, the last of them partial.
 const payloadSize = 20<<20 + 12345
 
-// form is the format of an image and of the list of platforms it is under.
-type form struct{ list, manifest, config, layer types.MediaType }
+// A format has the media types of an image and of the list of platforms that contains it.
+type format struct{ list, manifest, config, layer types.MediaType }
 
 var (
-	ociForm    = form{types.OCIImageIndex, types.OCIManifestSchema1, types.OCIConfigJSON, types.OCILayer}
-	dockerForm = form{types.DockerManifestList, types.DockerManifestSchema2, types.DockerConfigJSON, types.DockerLayer}
+	ociFormat    = format{types.OCIImageIndex, types.OCIManifestSchema1, types.OCIConfigJSON, types.OCILayer}
+	dockerFormat = format{types.DockerManifestList, types.DockerManifestSchema2, types.DockerConfigJSON, types.DockerLayer}
 )
 
-// image is what a client pulls: never seen before, and for several platforms.
+// An image is a new multi-platform image in a registry.
 type image struct {
 	name   string           // repository and tag, without a registry
-	blobs  map[string]int64 // sizes of the config and the layers that this machine's platform needs, by digest
-	others map[string]int64 // those of the other platforms, of which containerd takes the configs
-	says   string           // what it prints when run: proof that each of its layers arrived
+	blobs  map[string]int64 // config and layers for this machine's platform: sizes by digest
+	others map[string]int64 // those for other platforms; containerd fetches their configs
+	output string           // of a container, which proves that every layer arrived
 }
 
-// pushImage makes an image and pushes it to a registry.
-func pushImage(t testing.TB, registry *testenv.Registry, nameAndTag string, f form) image {
+// pushImage creates an image and pushes it to a registry.
+func pushImage(t testing.TB, registry *testenv.Registry, nameAndTag string, f format) image {
 	t.Helper()
 	payload := make([]byte, payloadSize)
 	rand.Read(payload)
@@ -57,7 +57,7 @@ func pushImage(t testing.TB, registry *testenv.Registry, nameAndTag string, f fo
 		Entrypoint: []string{"/bin/busybox", "sh", "-c", "/bin/busybox echo " + token + "; /bin/busybox sha256sum /payload"},
 	}, busyboxLayer(t, f), tarLayer(t, f, "payload", 0o644, payload))
 
-	// What else real lists have: another platform and an attestation.
+	// Add another platform and an attestation, as real lists have.
 	foreign := newImage(t, f, platform("s390x"), v1.Config{}, randomLayer(t, f))
 	attestation := newImage(t, f, platform("unknown"), v1.Config{}, randomLayer(t, f))
 	list := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, f.list),
@@ -72,11 +72,11 @@ func pushImage(t testing.TB, registry *testenv.Registry, nameAndTag string, f fo
 		name:   nameAndTag,
 		blobs:  blobsOf(t, runnable),
 		others: blobsOf(t, foreign, attestation),
-		says:   fmt.Sprintf("%s\n%x  /payload\n", token, sha256.Sum256(payload)),
+		output: fmt.Sprintf("%s\n%x  /payload\n", token, sha256.Sum256(payload)),
 	}
 }
 
-func newImage(t testing.TB, f form, p *v1.Platform, config v1.Config, layers ...v1.Layer) v1.Image {
+func newImage(t testing.TB, f format, p *v1.Platform, config v1.Config, layers ...v1.Layer) v1.Image {
 	t.Helper()
 	img, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: p.OS, Architecture: p.Architecture, Config: config})
 	must(t, err, "configure the image")
@@ -90,30 +90,30 @@ func platform(architecture string) *v1.Platform {
 	return &v1.Platform{OS: "linux", Architecture: architecture}
 }
 
-// busyboxLayer has the machine's own statically linked busybox, which runs without anything beside it.
-func busyboxLayer(t testing.TB, f form) v1.Layer {
+// busyboxLayer returns a layer with the machine's busybox. It must be statically linked, since the image has no libraries.
+func busyboxLayer(t testing.TB, f format) v1.Layer {
 	t.Helper()
 	path := testenv.Tool(t, "busybox")
 	binary, err := elf.Open(path)
 	must(t, err, "read busybox")
 	defer binary.Close()
 	if slices.ContainsFunc(binary.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
-		testenv.Missing(t, "%s is not linked statically (Debian's busybox-static is)", path)
+		testenv.Missing(t, "%s is not statically linked (install Debian's busybox-static)", path)
 	}
 	content, err := os.ReadFile(path)
 	must(t, err, "read busybox")
 	return tarLayer(t, f, "bin/busybox", 0o755, content)
 }
 
-func randomLayer(t testing.TB, f form) v1.Layer {
+func randomLayer(t testing.TB, f format) v1.Layer {
 	t.Helper()
 	layer, err := random.Layer(1024, f.layer)
 	must(t, err, "make a random layer")
 	return layer
 }
 
-// tarLayer is a layer with one file.
-func tarLayer(t testing.TB, f form, path string, mode int64, content []byte) v1.Layer {
+// tarLayer returns a layer with one file.
+func tarLayer(t testing.TB, f format, path string, mode int64, content []byte) v1.Layer {
 	t.Helper()
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)

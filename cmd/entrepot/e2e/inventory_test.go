@@ -12,30 +12,30 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// inventory is what is in a repository: all that can be reached from its tags.
+// An inventory lists everything in a repository that is reachable from its tags.
 type inventory struct {
 	tags      []string
 	manifests []string // digests
 	blobs     []string // digests
-	subjects  []string // digests that something refers to
+	subjects  []string // digests of manifests that have referrers
 }
 
-// inventoryOf walks through a repository of a registry that has the referrers API.
+// inventoryOf walks a repository of a registry that has the referrers API.
 func inventoryOf(t *testing.T, registry, repository string) inventory {
 	t.Helper()
 	var list struct{ Tags []string }
 	base := registry + "/v2/" + repository
 	getJSON(t, base+"/tags/list", &list)
-	there := inventory{tags: list.Tags}
+	inv := inventory{tags: list.Tags}
 	for _, tag := range list.Tags {
-		there.walk(t, base, tag)
+		inv.walk(t, base, tag)
 	}
-	slices.Sort(there.blobs)
-	there.blobs = slices.Compact(there.blobs)
-	return there
+	slices.Sort(inv.blobs)
+	inv.blobs = slices.Compact(inv.blobs)
+	return inv
 }
 
-// walk adds a manifest and what it names.
+// walk adds a manifest and everything that it refers to.
 func (i *inventory) walk(t *testing.T, base, reference string) {
 	t.Helper()
 	var manifest struct {
@@ -50,7 +50,7 @@ func (i *inventory) walk(t *testing.T, base, reference string) {
 	}
 	i.manifests = append(i.manifests, digest)
 	for _, blob := range append(manifest.Layers, manifest.Config) {
-		if blob.Digest != "" && len(blob.URLs) == 0 { // layers with URLs are elsewhere
+		if blob.Digest != "" && len(blob.URLs) == 0 { // layers with URLs are not in the registry
 			i.blobs = append(i.blobs, blob.Digest.String())
 		}
 	}
@@ -62,7 +62,7 @@ func (i *inventory) walk(t *testing.T, base, reference string) {
 	}
 }
 
-// getJSON returns the digest that the registry names.
+// getJSON decodes a JSON response and returns its Docker-Content-Digest header.
 func getJSON(t *testing.T, url string, into any) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
@@ -70,7 +70,7 @@ func getJSON(t *testing.T, url string, into any) string {
 	req.Header.Add("Accept", ocispec.MediaTypeImageIndex)
 	req.Header.Add("Accept", ocispec.MediaTypeImageManifest)
 	resp, err := http.DefaultClient.Do(req)
-	must(t, err, "ask the registry")
+	must(t, err, "GET "+url)
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		t.Fatalf("GET %s: %s", url, resp.Status)
@@ -79,7 +79,7 @@ func getJSON(t *testing.T, url string, into any) string {
 	return resp.Header.Get("Docker-Content-Digest")
 }
 
-// readOnly tells the suite to read all of it from a repository of a registry that takes no pushes.
+// readOnly returns the suite's configuration to read the whole inventory from a read-only repository.
 func (i inventory) readOnly(repository string) []string {
 	return []string{
 		"OCI_REPO1=" + repository,
@@ -91,8 +91,8 @@ func (i inventory) readOnly(repository string) []string {
 	}
 }
 
-// mustRun says how often each of the suite's tests passes when nothing is left out.
-func (i inventory) mustRun() map[string]int {
+// wantPassed returns how often each of the suite's tests must pass.
+func (i inventory) wantPassed() map[string]int {
 	return map[string]int{
 		"ping":                                   1,
 		"empty/tag list":                         1,

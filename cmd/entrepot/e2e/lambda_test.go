@@ -20,35 +20,35 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// All clients pull the same cold image at the same time from a function on Lambda, whose processes have one request at a
-// time and are frozen between any two.
-func TestClientsPullAColdLayerFromAFunctionThatIsFrozen(t *testing.T) {
-	t.Parallel() // it waits for the upstream most of the time
+// All clients pull the same cold image at once from a Lambda function. Each of its processes handles one request and is
+// frozen until the next.
+func TestClientsPullFromAFrozenLambda(t *testing.T) {
+	t.Parallel() // it mostly waits for the upstream
 	const segment, connections = 8 << 20, 4
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, CDN: true})
-	layer := layerFor(t, reg.Index("library/cold", "1", coldLayer))
+	layer := layerDigest(t, reg.Index("library/cold", "1", coldLayer))
 	reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.CDNGet, BytesPerSecond: coldSpeed})
 	f := lambda.Start(t, lambda.Options{
-		Bootstrap: functionFor(t, runtime.GOARCH), Front: lambda.FunctionURL, Timeout: time.Minute,
+		Bootstrap: buildFunction(t, runtime.GOARCH), Front: lambda.FunctionURL, Timeout: time.Minute,
 		Env: append(minioStore(t, testenv.StartMinIO(t)),
 			"ENTREPOT_UPSTREAMS=docker.io="+reg.URL(), "ENTREPOT_LOG_FORMAT=json", "ENTREPOT_FILL_CONNECTIONS=4", "ENTREPOT_SEGMENT_SIZE=8MiB"),
 	})
-	hopAtOnce(t, f.Addr(), layer, f.Output)
+	pullTogether(t, f.Addr(), layer, f.Output)
 
 	count, sent := f.Counts(), reg.Counts().BytesByDigest[digest.Digest(layer)]
-	t.Logf("FIGURES lambda: %d invocations of %d processes, frozen %d times; longest answer %.1f s; upstream sent %.3f times the layer",
+	t.Logf("FIGURES lambda: %d invocations of %d processes, frozen %d times; longest invocation %.1f s; upstream sent %.3f times the layer",
 		count.Invocations, count.Starts, count.Freezes, count.Longest.Seconds(), float64(sent)/coldLayer)
 	if count.TimedOut+count.Failed+count.Refused > 0 {
-		t.Errorf("invocations that did not end well: %+v", count)
+		t.Errorf("failed invocations: %+v", count)
 	}
-	// What a hand-over gives up are segments that took longer than those before.
+	// A handover drops segments that are slower than the previous ones.
 	if again := sent - coldLayer; again < 0 || again > int64(count.Freezes)*connections*segment || again > coldLayer/4 {
-		t.Errorf("the upstream has sent %d bytes of the layer, which has %d", sent, coldLayer)
+		t.Errorf("the upstream sent %d bytes of a layer of %d", sent, coldLayer)
 	}
 }
 
-// functionFor is the program in the function that `make lambda` makes for an architecture, unpacked.
-func functionFor(t testing.TB, arch string) (mine string) {
+// buildFunction runs `make lambda`, checks the functions of all architectures, and returns the path of arch's program.
+func buildFunction(t testing.TB, arch string) (mine string) {
 	t.Helper()
 	build := exec.Command("make", "lambda")
 	build.Dir = testenv.Root()
@@ -60,10 +60,10 @@ func functionFor(t testing.TB, arch string) (mine string) {
 		binary, err := elf.Open(program)
 		must(t, err, "read the function for "+name)
 		if binary.Machine != machine {
-			t.Errorf("the function for %s is for %s", name, binary.Machine)
+			t.Errorf("the function for %s is built for %s", name, binary.Machine)
 		}
 		if libraries, err := binary.ImportedLibraries(); err != nil || len(libraries) > 0 {
-			t.Errorf("the function for %s needs %v (%v), which Lambda may not have", name, libraries, err)
+			t.Errorf("the function for %s imports libraries %v (%v), which Lambda may lack", name, libraries, err)
 		}
 		binary.Close()
 		if name == arch {
@@ -73,14 +73,14 @@ func functionFor(t testing.TB, arch string) (mine string) {
 	return mine
 }
 
-// unpackFunction does with a function's archive what Lambda does.
+// unpackFunction unpacks a function's archive as Lambda does and returns the path of its program.
 func unpackFunction(t testing.TB, path string) string {
 	t.Helper()
 	archive, err := zip.OpenReader(path)
 	must(t, err, "open the function")
 	defer archive.Close()
 	if len(archive.File) != 1 || archive.File[0].Name != "bootstrap" {
-		t.Fatalf("%s has other files than bootstrap", path)
+		t.Fatalf("%s must contain bootstrap and nothing else", path)
 	}
 	packed, err := archive.File[0].Open()
 	must(t, err, "open the program in the function")

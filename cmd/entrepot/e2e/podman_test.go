@@ -3,7 +3,6 @@
 package e2e_test
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -11,43 +10,29 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-func TestPodmanPullsAndRunsWithoutTheUpstream(t *testing.T) {
+func TestPodmanPullsWithoutUpstream(t *testing.T) {
 	minio := testenv.StartMinIO(t)
-	// The mirror of corp.example has the upstream's name in its path, since this podman sends no ns.
-	const conf = `
-[[registry]]
-location = "docker.io"
-[[registry.mirror]]
-location = "%[1]s"
-insecure = true
-
-[[registry]]
-location = "corp.example"
-[[registry.mirror]]
-location = "%[1]s/corp.example"
-insecure = true
-`
 	for name, test := range map[string]struct {
 		registry string
-		form     form
+		format   format
 		store    store
 	}{
-		"Docker Hub by registries.conf":       {"docker.io", ociForm, s3Store},
-		"another registry by registries.conf": {"corp.example", dockerForm, minioStore},
+		"Docker Hub":       {"docker.io", ociFormat, s3Store},
+		"another registry": {"ghcr.io", dockerFormat, minioStore},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, test.store(t, minio), "docker.io", "corp.example")
-			img := pushImage(t, w.upstreams[test.registry], "entrepot-e2e/hello:1", test.form)
-			podman := testenv.NewPodman(t, fmt.Sprintf(conf, w.addr))
+			m := newMirror(t, test.store(t, minio), "docker.io", "ghcr.io")
+			img := pushImage(t, m.upstreams[test.registry], "entrepot-e2e/hello:1", test.format)
+			podman := testenv.NewPodman(t, documented(t, "## Podman, Buildah and CRI-O", m.addr))
 			ref := test.registry + "/" + img.name
 			c := podmanClient(t, podman, ref)
 			c.pull = func(t testing.TB) { output(t, podman.Command("pull", "--quiet", ref)) }
-			story{world: w, registry: test.registry, image: img, client: c, blobStatus: http.StatusTemporaryRedirect}.tell(t)
+			scenario{mirror: m, registry: test.registry, image: img, client: c, blobStatus: http.StatusTemporaryRedirect}.run(t)
 		})
 	}
 }
 
-// podmanClient runs and removes what is called ref; how it is pulled is left to say.
+// podmanClient returns a client that runs and removes ref. The caller sets pull.
 func podmanClient(t *testing.T, podman *testenv.Podman, ref string) client {
 	t.Helper()
 	return client{

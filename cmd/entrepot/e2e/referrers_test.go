@@ -22,13 +22,13 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// referrersRegistry adds the referrers API, which the reference implementation lacks, to a registry: it stands in front
-// of it and remembers what the manifests that are put through it refer to.
+// referrersRegistry is a proxy that adds the referrers API to the reference implementation, which lacks it. It records the
+// subjects of pushed manifests.
 type referrersRegistry struct {
 	proxy *httputil.ReverseProxy
 
 	mu        sync.Mutex
-	referrers map[string][]ocispec.Descriptor // by the path of the listing
+	referrers map[string][]ocispec.Descriptor // by URL path of the referrers list
 }
 
 // startReferrersRegistry returns the URL of a registry with the referrers API.
@@ -37,7 +37,7 @@ func startReferrersRegistry(t testing.TB) string {
 	target, err := url.Parse(testenv.StartRegistry(t, "127.0.0.2").URL())
 	must(t, err, "parse the registry's URL")
 	r := &referrersRegistry{
-		// The client's Host is kept, since the registry makes Location headers of it.
+		// Keep the client's Host, since the registry uses it in Location headers.
 		proxy:     &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(target); p.Out.Host = p.In.Host }},
 		referrers: map[string][]ocispec.Descriptor{},
 	}
@@ -77,10 +77,10 @@ func (r *referrersRegistry) list(w http.ResponseWriter, req *http.Request) {
 	if artifactType != "" {
 		w.Header().Set("OCI-Filters-Applied", "artifactType")
 	}
-	_ = json.NewEncoder(w).Encode(index) // the client has gone
+	_ = json.NewEncoder(w).Encode(index) // fails only if the client disconnected
 }
 
-// put passes a manifest on and, where the registry takes it, remembers its subject.
+// put passes on a manifest, and records its subject if the registry accepts it.
 func (r *referrersRegistry) put(w http.ResponseWriter, req *http.Request, repository string) {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
@@ -100,9 +100,9 @@ func (r *referrersRegistry) put(w http.ResponseWriter, req *http.Request, reposi
 		return
 	}
 	w.Header().Set("OCI-Subject", manifest.Subject.Digest.String())
-	answer := httptest.NewRecorder()
-	r.proxy.ServeHTTP(answer, req)
-	if answer.Code == http.StatusCreated {
+	response := httptest.NewRecorder()
+	r.proxy.ServeHTTP(response, req)
+	if response.Code == http.StatusCreated {
 		if manifest.ArtifactType == "" {
 			manifest.ArtifactType = manifest.Config.MediaType
 		}
@@ -114,9 +114,9 @@ func (r *referrersRegistry) put(w http.ResponseWriter, req *http.Request, reposi
 		})
 		r.mu.Unlock()
 	}
-	for name, values := range answer.Header() {
+	for name, values := range response.Header() {
 		w.Header()[name] = values
 	}
-	w.WriteHeader(answer.Code)
-	_, _ = w.Write(answer.Body.Bytes()) // the client has gone
+	w.WriteHeader(response.Code)
+	_, _ = w.Write(response.Body.Bytes()) // fails only if the client disconnected
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// TestTheFileStoreIsSentByTheKernel asks the kernel what the whole program has asked of it: anything put around its
-// connections, its answers or its files could hide from net that one can be sent to the other.
-func TestTheFileStoreIsSentByTheKernel(t *testing.T) {
+// TestFileStoreUsesSendfile traces the program's system calls. A wrapper around a connection, a response or a file could
+// keep package net from using sendfile.
+func TestFileStoreUsesSendfile(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	const size, from = 24 << 20, 10 << 20
 	d := reg.Blob("library/app", upstreamtest.Random(1, size))
@@ -46,19 +46,19 @@ func TestTheFileStoreIsSentByTheKernel(t *testing.T) {
 		return n
 	}
 	get("")
-	p.WaitUntil(t, "has the blob in its store", func() error {
+	p.WaitUntil(t, "stored the blob", func() error {
 		_, err := os.Stat(filepath.Join(folder, "objects/public/blobs/sha256", d.Encoded()))
 		return err
 	})
 	for requested, length := range map[string]int64{"": size, "bytes=10485760-": size - from} {
 		before := sent(t, calls)
 		if n := get(requested); n != length {
-			t.Fatalf("range %q has %d bytes", requested, n)
+			t.Fatalf("range %q: got %d bytes, want %d", requested, n, length)
 		}
-		// The client may be done before strace has written its line.
-		p.WaitUntil(t, "has sent by sendfile what does not go along with the headers", func() error {
+		// strace may write its line after the client has finished. The first bytes are sent together with the headers.
+		p.WaitUntil(t, "used sendfile", func() error {
 			if n := sent(t, calls) - before; n < length-4096 {
-				return fmt.Errorf("of range %q, %d bytes, %d went by sendfile", requested, length, n)
+				return fmt.Errorf("range %q: %d of %d bytes sent by sendfile", requested, n, length)
 			}
 			return nil
 		})
@@ -67,7 +67,7 @@ func TestTheFileStoreIsSentByTheKernel(t *testing.T) {
 
 var sendfile = regexp.MustCompile(`(?m)sendfile.* = (\d+)$`)
 
-// sent sums up what sendfile has sent, by strace's account.
+// sent returns the total of bytes sent by sendfile according to strace's output.
 func sent(t *testing.T, calls string) (n int64) {
 	t.Helper()
 	text, err := os.ReadFile(calls)

@@ -15,30 +15,30 @@ import (
 
 const copied = "localhost/copied:1"
 
-// skopeo copies, and podman runs the copy.
-func TestSkopeoCopiesWithoutTheUpstream(t *testing.T) {
+// TestSkopeoCopiesWithoutUpstream copies with skopeo and runs the copy with podman.
+func TestSkopeoCopiesWithoutUpstream(t *testing.T) {
 	minio := testenv.StartMinIO(t)
 	for name, test := range map[string]struct {
 		registry string
-		form     form
+		format   format
 		prefix   string // of the repository in the mirror's path
 		copy     func(t testing.TB, skopeo string, podman *testenv.Podman, source string)
 	}{
-		"to podman's storage, from the default upstream":             {"docker.io", ociForm, "", copyToStorage},
-		"to an OCI archive, from an upstream named in the path":      {"corp.example", ociForm, "corp.example/", copyToArchive("oci-archive")},
-		"to a Docker archive, from the default upstream by its name": {"docker.io", dockerForm, "docker.io/", copyToArchive("docker-archive")},
+		"podman's storage, default upstream":           {"docker.io", ociFormat, "", copyToStorage},
+		"OCI archive, upstream in the path":            {"corp.example", ociFormat, "corp.example/", copyToArchive("oci-archive")},
+		"Docker archive, default upstream by its name": {"docker.io", dockerFormat, "docker.io/", copyToArchive("docker-archive")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			skopeo := testenv.Tool(t, "skopeo")
-			w := newWorld(t, minioStore(t, minio), "docker.io", "corp.example")
-			img := pushImage(t, w.upstreams[test.registry], "entrepot-e2e/hello:1", test.form)
+			m := newMirror(t, minioStore(t, minio), "docker.io", "corp.example")
+			img := pushImage(t, m.upstreams[test.registry], "entrepot-e2e/hello:1", test.format)
 			podman := testenv.NewPodman(t, "")
 			c := podmanClient(t, podman, copied)
 			c.version = strings.TrimSpace(output(t, exec.Command(skopeo, "--version"))) + ", run by " + c.version
 			c.pull = func(t testing.TB) {
-				test.copy(t, skopeo, podman, "docker://"+w.addr+"/"+test.prefix+img.name)
+				test.copy(t, skopeo, podman, "docker://"+m.addr+"/"+test.prefix+img.name)
 			}
-			story{world: w, registry: test.registry, image: img, client: c, blobStatus: http.StatusTemporaryRedirect, freshReplica: true}.tell(t)
+			scenario{mirror: m, registry: test.registry, image: img, client: c, blobStatus: http.StatusTemporaryRedirect, freshReplica: true}.run(t)
 		})
 	}
 }
@@ -57,7 +57,7 @@ func copyToArchive(transport string) func(testing.TB, string, *testenv.Podman, s
 	}
 }
 
-// load has podman take an image from an archive that calls it by the name copied, and removes the archive.
+// load loads an archive into podman and removes it. The archive names its image copied.
 func load(t testing.TB, podman *testenv.Podman, archive string) {
 	t.Helper()
 	output(t, podman.Command("load", "--quiet", "--input", archive))

@@ -10,7 +10,7 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// store makes an empty bucket on a server and returns what the program must be told of it.
+// A store creates an empty bucket on a server and returns the program's settings for it.
 type store func(t testing.TB, server *testenv.S3) []string
 
 func minioStore(t testing.TB, server *testenv.S3) []string {

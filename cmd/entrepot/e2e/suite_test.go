@@ -17,25 +17,25 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// What the suite is told to do. Deleting is left out everywhere: a mirror keeps what its upstream has deleted. The
-// digests sha512 are left out since the reference implementation answers them with sha256.
+// Configurations of the suite. Both disable deletes, since a mirror keeps deleted content, and sha512, since the reference
+// implementation responds with sha256.
 var (
 	pushAndPull = []string{"OCI_DATA_SHA512=false", "OCI_API_BLOBS_DELETE=false", "OCI_API_MANIFESTS_DELETE=false", "OCI_API_TAGS_DELETE=false"}
 	pushOnly    = append(slices.Clone(pushAndPull), "OCI_API_PULL=false")
 )
 
-// suiteReport is what the conformance suite has found.
+// suiteReport is the result of the conformance suite.
 type suiteReport struct {
-	passed map[string]int // by the names of its tests, of which many run several times
+	passed map[string]int // times that each test passed, by name
 	failed []string
 }
 
-// runConformance runs the OCI conformance suite against the registry at a URL. What it prints is read rather than its
-// files and its exit code, since this version panics when it writes the files of a run without pushes.
+// runConformance runs the OCI conformance suite against the registry at a URL. It parses the suite's output instead of its
+// report and exit code, since this version panics when it writes the report of a run without pushes.
 func runConformance(t *testing.T, registry string, config []string) suiteReport {
 	t.Helper()
 	suite := exec.Command(testenv.Tool(t, "conformance"))
-	suite.Dir = t.TempDir() // where it finds no configuration file, and leaves its own
+	suite.Dir = t.TempDir() // it has no configuration file, and the suite writes its report there
 	suite.Env = append(os.Environ(), config...)
 	suite.Env = append(suite.Env, "OCI_VERSION=1.1", "OCI_TLS=disabled", "OCI_REGISTRY="+strings.TrimPrefix(registry, "http://"))
 	out, err := suite.CombinedOutput()
@@ -46,9 +46,9 @@ func runConformance(t *testing.T, registry string, config []string) suiteReport 
 	return parseSuite(t, string(out))
 }
 
-const suiteName = "OCI Conformance Test" // what the names of all its tests begin with
+const suiteName = "OCI Conformance Test" // prefix of all test names
 
-// A line that tells how a test ended; those of its children follow, and their names go on from its own.
+// suiteLine matches the result of a test. The results of its subtests follow it and have its name as their prefix.
 var suiteLine = regexp.MustCompile(`^ *` + suiteName + `(/.*)?: (Pass|FAIL|Error|Skip|Disabled|Unknown)$`)
 
 func parseSuite(t *testing.T, out string) suiteReport {
@@ -76,12 +76,12 @@ func parseSuite(t *testing.T, out string) suiteReport {
 	}
 	settle("")
 	if !complete || len(report.passed) == 0 {
-		t.Fatalf("the conformance suite has executed nothing:\n%s", out)
+		t.Fatalf("the conformance suite ran no test:\n%s", out)
 	}
 	return report
 }
 
-// mustPass checks that nothing failed, and prints how often each kind of test has passed.
+// mustPass fails the test if a test of the suite failed. It logs how often each kind of test passed.
 func (r *suiteReport) mustPass(t *testing.T, what string) {
 	t.Helper()
 	n, kinds := 0, map[string]int{}
@@ -99,12 +99,12 @@ func (r *suiteReport) mustPass(t *testing.T, what string) {
 	}
 }
 
-// mustHavePassed checks that each of some tests has passed as often as it should.
+// mustHavePassed fails the test unless each of the suite's tests passed the given number of times.
 func (r *suiteReport) mustHavePassed(t *testing.T, tests map[string]int) {
 	t.Helper()
 	for name, times := range tests {
 		if got := r.passed[name]; got != times {
-			t.Errorf("the suite's test %q has passed %d times, want %d", name, got, times)
+			t.Errorf("the suite's test %q passed %d times, want %d", name, got, times)
 		}
 	}
 }

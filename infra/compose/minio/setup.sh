@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the bucket, its lifecycle rules, and the user that may do what entrepot does and no more. It may run again: what is
-# there is brought to what is said here.
+# Creates the bucket, its lifecycle rules, and a user with only the permissions that entrepot needs. The script is
+# idempotent: a second run updates what the first one created.
 set -eu
 cd "$(dirname "$0")"
 mc=${MC:-mc}

@@ -18,30 +18,30 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// maxPayload is the most bytes of a buffered response, and what the service says in its refusal.
+// maxPayload is AWS Lambda's limit for a buffered response, in bytes.
 const maxPayload = 6291556
 
-// environment is one process with the runtime API that it speaks to. It has one invocation at a time.
+// An environment is one process and the runtime API that serves it. It runs one invocation at a time.
 type environment struct {
 	function *Function
 	process  *testenv.Process
 	api      *httptest.Server
 	next     chan *invocation
-	ready    chan struct{} // closed when the first invocation is asked for
+	ready    chan struct{} // closed when the process first requests an invocation
 
 	mu      sync.Mutex
 	asked   bool
 	current *invocation
-	failed  string // what was posted to init/error
+	failed  string // the error posted to init/error
 }
 
-// invocation is one event on its way through an environment.
+// An invocation is one event for an environment to process.
 type invocation struct {
 	id       string
 	payload  []byte
 	deadline time.Time
 	answered chan outcome
-	over     chan struct{} // closed when the process asks for the next
+	over     chan struct{} // closed when the process requests the next invocation
 }
 
 type outcome struct {
@@ -49,11 +49,11 @@ type outcome struct {
 	err      error
 }
 
-// Response is what a function has answered: JSON, or where it was streamed a prelude and a body.
+// A Response is a function's response: JSON if buffered, a prelude and a body if streamed.
 type Response struct {
 	JSON    []byte
 	Prelude *prelude
-	Body    io.Reader // of a streamed one
+	Body    io.Reader // streamed responses only
 }
 
 func (f *Function) startEnvironment() *environment {
@@ -80,7 +80,7 @@ func (f *Function) startEnvironment() *environment {
 		"LAMBDA_TASK_ROOT=/var/task",
 		"_HANDLER=bootstrap",
 	}, f.Env...), f.Bootstrap)
-	testenv.MayNotCrash(f.t, e.process)
+	testenv.FailOnCrash(f.t, e.process)
 	f.t.Cleanup(func() {
 		e.end()
 		e.api.CloseClientConnections()
@@ -91,7 +91,7 @@ func (f *Function) startEnvironment() *environment {
 
 func (e *environment) exited() <-chan struct{} { return e.process.Exited() }
 
-// end kills the process, as the service does.
+// end kills the process, as AWS Lambda does.
 func (e *environment) end() { e.process.Kill() }
 
 func (e *environment) freeze() { e.signal(syscall.SIGSTOP) }
@@ -99,7 +99,7 @@ func (e *environment) thaw()   { e.signal(syscall.SIGCONT) }
 
 func (e *environment) signal(s syscall.Signal) {
 	select {
-	case <-e.exited(): // its number may be another's
+	case <-e.exited(): // the system may have reused its pid
 	default:
 		_ = syscall.Kill(-e.process.Cmd.Process.Pid, s)
 	}
@@ -111,7 +111,7 @@ func (e *environment) initError() string {
 	return e.failed
 }
 
-// serveNext ends the invocation before, and waits for another.
+// serveNext ends the current invocation and waits for the next.
 func (e *environment) serveNext(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	if e.current != nil {
@@ -135,12 +135,13 @@ func (e *environment) serveNext(w http.ResponseWriter, r *http.Request) {
 		h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(i.deadline.UnixMilli(), 10))
 		h.Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-central-1:123456789012:function:mirror")
 		h.Set("Lambda-Runtime-Trace-Id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1")
-		_, _ = w.Write(i.payload) // a process that has died is noticed
+		_, _ = w.Write(i.payload) // Invoke notices if the process has died
 	}
 }
 
-// of finds the invocation that a request is about, which has to be the present one.
-func (e *environment) of(w http.ResponseWriter, r *http.Request) *invocation {
+// invocation returns the invocation that the request names. It refuses the request and returns nil unless that is the
+// current one.
+func (e *environment) invocation(w http.ResponseWriter, r *http.Request) *invocation {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.current == nil || e.current.id != r.PathValue("id") {
@@ -161,11 +162,11 @@ func accept(w http.ResponseWriter) {
 	fmt.Fprint(w, `{"status":"OK"}`)
 }
 
-// integrationType is that of a streamed response. aws-lambda-go says nothing else of the mode, others do so in a header.
+// integrationType is the content type of a streamed response. Other runtimes also set a header, aws-lambda-go does not.
 const integrationType = "application/vnd.awslambda.http-integration-response"
 
 func (e *environment) serveResponse(w http.ResponseWriter, r *http.Request) {
-	i := e.of(w, r)
+	i := e.invocation(w, r)
 	if i == nil {
 		return
 	}
@@ -206,7 +207,7 @@ func (e *environment) serveStream(w http.ResponseWriter, r *http.Request, i *inv
 	accept(w)
 }
 
-// trailerError is what a response ended with that broke off.
+// trailerError returns the error in the trailer of an aborted response, or nil.
 func trailerError(r *http.Request) error {
 	kind := r.Trailer.Get("Lambda-Runtime-Function-Error-Type")
 	if kind == "" {
@@ -217,7 +218,7 @@ func trailerError(r *http.Request) error {
 }
 
 func (e *environment) serveError(w http.ResponseWriter, r *http.Request) {
-	i := e.of(w, r)
+	i := e.invocation(w, r)
 	if i == nil {
 		return
 	}
@@ -232,14 +233,14 @@ func (e *environment) serveError(w http.ResponseWriter, r *http.Request) {
 
 func (e *environment) serveInitError(w http.ResponseWriter, r *http.Request) {
 	var reported struct{ ErrorType, ErrorMessage string }
-	_ = json.NewDecoder(r.Body).Decode(&reported) // what cannot be read is none
+	_ = json.NewDecoder(r.Body).Decode(&reported) // report an unreadable error as empty
 	e.mu.Lock()
 	e.failed = reported.ErrorType + ": " + reported.ErrorMessage
 	e.mu.Unlock()
 	accept(w)
 }
 
-// answer takes the first answer; a later one comes to nothing.
+// answer sets the invocation's outcome. Only the first call has an effect.
 func (i *invocation) answer(o outcome) {
 	select {
 	case i.answered <- o:
@@ -247,27 +248,27 @@ func (i *invocation) answer(o outcome) {
 	}
 }
 
-// prelude is what a streamed response begins with.
+// A prelude is the JSON at the start of a streamed response.
 type prelude struct {
 	StatusCode int               `json:"statusCode"`
 	Headers    map[string]string `json:"headers"`
 	Cookies    []string          `json:"cookies"`
 }
 
-// cutPrelude reads up to the eight bytes of zero that end it.
+// cutPrelude splits a streamed response into its prelude, which eight zero bytes end, and its body.
 func cutPrelude(r io.Reader) (*prelude, io.Reader, error) {
 	var text []byte
 	for one := make([]byte, 1); !strings.HasSuffix(string(text), strings.Repeat("\x00", 8)); {
 		if _, err := io.ReadFull(r, one); err != nil {
-			return nil, nil, fmt.Errorf("the response ends before its body begins: %w", err)
+			return nil, nil, fmt.Errorf("read prelude of response: %w", err)
 		}
 		if text = append(text, one[0]); len(text) > 64<<10 {
-			return nil, nil, errors.New("the response has no end of its prelude")
+			return nil, nil, errors.New("prelude of response has no end in its first 64 KiB")
 		}
 	}
 	p := new(prelude)
 	if err := json.Unmarshal(text[:len(text)-8], p); err != nil {
-		return nil, nil, fmt.Errorf("the prelude cannot be read: %w", err)
+		return nil, nil, fmt.Errorf("parse prelude of response: %w", err)
 	}
 	return p, r, nil
 }

@@ -13,31 +13,30 @@ import (
 	"time"
 )
 
-// Front is what stands between HTTP and a function.
+// A Front is a service that translates HTTP requests to function invocations.
 type Front int
 
-// The fronts: Function URLs in both invoke modes, an HTTP API (payload format 2.0), a REST API, and a load balancer
-// whose target group has one value for each header or all of them.
+// The fronts.
 const (
-	FunctionURL Front = iota
-	StreamingURL
-	HTTPAPI
-	RESTAPI
-	LoadBalancer
-	LoadBalancerMulti
+	FunctionURL       Front = iota // invoke mode BUFFERED
+	StreamingURL                   // a Function URL with invoke mode RESPONSE_STREAM
+	HTTPAPI                        // payload format 2.0
+	RESTAPI                        // payload format 1.0
+	LoadBalancer                   // passes one value per header
+	LoadBalancerMulti              // multi-value headers enabled in the target group
 )
 
 func (f Front) String() string {
 	return [...]string{"Function URL", "streaming Function URL", "HTTP API", "REST API", "load balancer", "load balancer with multi-value headers"}[f]
 }
 
-// event makes of a request what the front makes of it.
+// event returns the event that the front creates from a request.
 func (f *Function) event(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
 	}
-	source, _, _ := net.SplitHostPort(r.RemoteAddr) // of a server
+	source, _, _ := net.SplitHostPort(r.RemoteAddr) // net/http sets a valid one
 	header := r.Header.Clone()
 	header.Set("Host", r.Host)
 	header.Set("X-Forwarded-For", strings.Join(append(header.Values("X-Forwarded-For"), source), ", "))
@@ -51,7 +50,7 @@ func (f *Function) event(r *http.Request) ([]byte, error) {
 	case FunctionURL, StreamingURL:
 		f.version2(event, r, header, source, raw, "abcdef.lambda-url.eu-central-1.on.aws")
 	case HTTPAPI:
-		// It unescapes the path, and cuts it at a question mark that was escaped.
+		// HTTP APIs unescape the path, and cut it at an escaped question mark.
 		path, err := url.PathUnescape(raw)
 		if err != nil {
 			return nil, err
@@ -120,7 +119,7 @@ func (f *Function) rest(event map[string]any, r *http.Request, header http.Heade
 	}
 }
 
-// loadBalancer passes path and query on as they are, and of several values the last where it has room for one.
+// loadBalancer passes on path and query unchanged. Without multi-value headers it keeps the last of several values.
 func (f *Function) loadBalancer(event map[string]any, r *http.Request, header http.Header, raw string) {
 	headers, query := map[string][]string{}, map[string][]string{}
 	for name, values := range header {
@@ -151,7 +150,7 @@ func lasts(all map[string][]string) map[string]string {
 	return last
 }
 
-// HealthCheck is the event of a load balancer's own request.
+// HealthCheck returns the event of a load balancer's health check.
 func HealthCheck(path string) []byte {
 	return fmt.Appendf(nil, `{"requestContext":{"elb":{"targetGroupArn":"arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/mirror/49e9d65c45c6791a"}},`+
 		`"httpMethod":"GET","path":%q,"queryStringParameters":{},"headers":{"user-agent":"ELB-HealthChecker/2.0"},"body":"","isBase64Encoded":false}`, path)

@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// maxFromLoadBalancer is how large a response a load balancer takes, in bytes of JSON.
+// maxFromLoadBalancer is a load balancer's limit for a response, in bytes of JSON.
 const maxFromLoadBalancer = 1 << 20
 
-// serve makes an event of a request, and of the function's response the answer.
+// serve invokes the function with the request's event and translates its response to HTTP.
 func (f *Function) serve(w http.ResponseWriter, r *http.Request) {
 	if f.Stage != "" && !strings.HasPrefix(r.URL.Path, "/"+f.Stage+"/") {
 		http.Error(w, `{"message":"Not Found"}`, http.StatusNotFound)
@@ -34,10 +34,10 @@ func (f *Function) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-var errForm = errors.New("the response does not have the form that the front wants")
+var errFormat = errors.New("response does not have the front's format")
 
-// answered is a response in any of the forms.
-type answered struct {
+// httpResponse is a buffered response in any of the fronts' formats.
+type httpResponse struct {
 	StatusCode        int                 `json:"statusCode"`
 	Headers           map[string]string   `json:"headers"`
 	MultiValueHeaders map[string][]string `json:"multiValueHeaders"`
@@ -46,10 +46,10 @@ type answered struct {
 	IsBase64Encoded   bool                `json:"isBase64Encoded"`
 }
 
-// answer is what the client gets. An error means that nothing was sent.
+// answer sends a function's response to the client. If it returns an error, it has sent nothing.
 func (f *Function) answer(w http.ResponseWriter, r *http.Request, response *Response) error {
 	if f.Front == StreamingURL {
-		if response.Prelude == nil { // it goes out as it is
+		if response.Prelude == nil { // the front passes it on unchanged
 			_, _ = w.Write(response.JSON)
 			return nil
 		}
@@ -57,29 +57,29 @@ func (f *Function) answer(w http.ResponseWriter, r *http.Request, response *Resp
 		return nil
 	}
 	if response.Prelude != nil {
-		return f.refuse(errForm)
+		return f.refuse(errFormat)
 	}
-	var a answered
+	var a httpResponse
 	if err := json.Unmarshal(response.JSON, &a); err != nil || a.StatusCode < 100 {
-		return f.refuse(errForm)
+		return f.refuse(errFormat)
 	}
 	all := a.MultiValueHeaders
 	switch f.Front {
 	case LoadBalancer, LoadBalancerMulti:
 		if len(response.JSON) > maxFromLoadBalancer {
-			return f.refuse(fmt.Errorf("a load balancer takes no response of %d bytes", len(response.JSON)))
+			return f.refuse(fmt.Errorf("response of %d bytes exceeds the load balancer's limit of %d", len(response.JSON), maxFromLoadBalancer))
 		}
 		if (f.Front == LoadBalancerMulti) != (a.MultiValueHeaders != nil) {
-			return f.refuse(errForm)
+			return f.refuse(errFormat)
 		}
 	case FunctionURL, HTTPAPI:
-		all = nil // they do not know them
+		all = nil // these fronts ignore multi-value headers
 	}
 	body := []byte(a.Body)
 	if a.IsBase64Encoded {
 		var err error
 		if body, err = base64.StdEncoding.DecodeString(a.Body); err != nil {
-			return f.refuse(errForm)
+			return f.refuse(errFormat)
 		}
 	}
 	send(w, r, a.StatusCode, headersOf(a.Headers, all, a.Cookies), strings.NewReader(string(body)))
@@ -107,7 +107,7 @@ func headersOf(one map[string]string, all map[string][]string, cookies []string)
 	return h
 }
 
-// send writes an answer. What is no body's length is left to the server to say.
+// send writes a response. Except for HEAD, net/http sets the Content-Length.
 func send(w http.ResponseWriter, r *http.Request, status int, header http.Header, body io.Reader) {
 	if r.Method != http.MethodHead {
 		header.Del("Content-Length")
@@ -117,6 +117,6 @@ func send(w http.ResponseWriter, r *http.Request, status int, header http.Header
 	}
 	w.WriteHeader(status)
 	if _, err := io.Copy(w, body); err != nil && r.Method != http.MethodHead {
-		panic(http.ErrAbortHandler) // it broke off
+		panic(http.ErrAbortHandler) // close the client's connection too
 	}
 }

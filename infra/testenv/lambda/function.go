@@ -1,8 +1,8 @@
-// Package lambda plays AWS Lambda for the tests: a function's environments, each a real process that speaks the real
-// runtime API, one request at a time, frozen in between; and the HTTP front that makes events of requests.
+// Package lambda simulates AWS Lambda for tests. It runs each execution environment as a process that uses the runtime
+// API, handles one invocation at a time and is frozen in between. A front translates HTTP requests to events.
 //
-// What the service does is as its documentation has it: "Using the Lambda runtime API for custom runtimes", "Lambda
-// execution environment lifecycle", and for each front how it invokes a function.
+// It follows AWS's documentation: "Using the Lambda runtime API for custom runtimes", "Lambda execution environment
+// lifecycle", and for each front the page on invoking a function.
 package lambda
 
 import (
@@ -20,18 +20,18 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// Options say what a function is.
+// Options configure a function.
 type Options struct {
-	Bootstrap string        // path of the program; it is started without arguments
-	Env       []string      // of the function
-	Timeout   time.Duration // after which an invocation is ended, and its environment with it
+	Bootstrap string        // path of the program, started without arguments
+	Env       []string      // environment variables
+	Timeout   time.Duration // ends an invocation and its environment
 	Front     Front
 	Stage     string // of an API; empty: $default
-	// Unfrozen lets processes run on between invocations, for tests that look whether they do something.
+	// Unfrozen lets processes run between invocations, so that tests see if they do anything.
 	Unfrozen bool
 }
 
-// Function is a function that can be invoked. Its methods may be called concurrently.
+// A Function is a Lambda function. Its methods may be called concurrently.
 type Function struct {
 	Options
 	t    testing.TB
@@ -44,18 +44,18 @@ type Function struct {
 	count Counts
 }
 
-// Counts are what has happened so far.
+// Counts counts events since the function's start.
 type Counts struct {
 	Invocations int
-	Starts      int // of environments
+	Starts      int // environments started
 	Freezes     int
 	TimedOut    int
-	Failed      int           // by an error of the function, or by its process's end
-	Refused     int           // responses that the service or the front did not take, for their size or their form
-	Longest     time.Duration // invocation that was answered
+	Failed      int           // invocations that ended with a function error or with the process's exit
+	Refused     int           // responses that the service or the front rejected for their size or format
+	Longest     time.Duration // longest successful invocation
 }
 
-// Start makes a function, and a front for it on a free port. Environments are started when they are needed.
+// Start creates a function with a front on a free port. Environments start on demand.
 func Start(t testing.TB, o Options) *Function {
 	t.Helper()
 	f := &Function{Options: o, t: t, addr: testenv.FreeAddr(t, "127.0.0.1")}
@@ -64,15 +64,15 @@ func Start(t testing.TB, o Options) *Function {
 		t.Fatal(err)
 	}
 	front := &http.Server{Handler: http.HandlerFunc(f.serve), ReadHeaderTimeout: time.Minute}
-	go func() { _ = front.Serve(listener) }() // until it is closed
+	go func() { _ = front.Serve(listener) }() // returns after Close
 	t.Cleanup(func() { front.Close() })
 	return f
 }
 
-// Addr is the front's host and port.
+// Addr returns the front's host and port.
 func (f *Function) Addr() string { return f.addr }
 
-// URL is that of the front, with the stage of an API.
+// URL returns the front's URL, including an API's stage.
 func (f *Function) URL() string {
 	if f.Stage != "" {
 		return "http://" + f.addr + "/" + f.Stage
@@ -80,14 +80,14 @@ func (f *Function) URL() string {
 	return "http://" + f.addr
 }
 
-// Counts are what has happened so far.
+// Counts returns the counts so far.
 func (f *Function) Counts() Counts {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.count
 }
 
-// Output is what all environments have written.
+// Output returns the output of all environments.
 func (f *Function) Output() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -98,43 +98,33 @@ func (f *Function) Output() string {
 	return all
 }
 
-// EndAfter has invocations ended, as at their deadline, after another time than they are told of: a process that runs
-// out of memory, or a host that fails, tells nothing beforehand. 0: at their deadline.
+// EndAfter ends invocations after d, before the deadline in their event. It simulates a process that runs out of memory
+// or a host that fails. 0 restores the deadline.
 func (f *Function) EndAfter(d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.early = d
 }
 
-func (f *Function) atMost() time.Duration {
+func (f *Function) timeout() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return cmp.Or(f.early, f.Timeout)
 }
 
-// Retire ends all environments that have nothing to do: the next invocations are those of new ones.
-func (f *Function) Retire() {
-	f.mu.Lock()
-	idle := f.idle
-	f.idle = nil
-	f.mu.Unlock()
-	for _, e := range idle {
-		e.end()
-	}
-}
-
-// Errors of invocations.
+// Errors of Invoke.
 var (
 	ErrTimedOut = errors.New("task timed out")
 	ErrExited   = errors.New("the runtime exited")
 )
 
-// FunctionError is what the function itself has reported.
+// A FunctionError is an error that the function reported.
 type FunctionError struct{ Type, Message string }
 
 func (e *FunctionError) Error() string { return e.Type + ": " + e.Message }
 
-// Invoke sends an event to an environment that is idle, or to a new one, and returns its response.
+// Invoke sends an event to an idle or a new environment and returns the response. The error is ErrTimedOut, ErrExited, a
+// *FunctionError, or the reason why the service rejected the response.
 func (f *Function) Invoke(payload []byte) (*Response, error) {
 	e, err := f.environment()
 	if err != nil {
@@ -145,9 +135,9 @@ func (f *Function) Invoke(payload []byte) (*Response, error) {
 		id: rand.Text(), payload: payload, deadline: began.Add(f.Timeout), answered: make(chan outcome, 1), over: make(chan struct{}),
 	}
 	e.thaw()
-	timeout := time.NewTimer(f.atMost())
+	timeout := time.NewTimer(f.timeout())
 	defer timeout.Stop()
-	go func() { // the environment is busy until it asks for more
+	go func() { // the environment is busy until it requests the next invocation
 		select {
 		case <-i.over:
 			f.release(e)
@@ -169,11 +159,11 @@ func (f *Function) Invoke(payload []byte) (*Response, error) {
 		e.end()
 		got.err = ErrTimedOut
 	}
-	f.note(got, time.Since(began))
+	f.record(got, time.Since(began))
 	return got.response, got.err
 }
 
-func (f *Function) note(got outcome, took time.Duration) {
+func (f *Function) record(got outcome, took time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.count.Invocations++
@@ -190,7 +180,7 @@ func (f *Function) note(got outcome, took time.Duration) {
 	}
 }
 
-// environment takes one that is idle, the one that was last used, or starts one.
+// environment returns the most recently used idle environment, or starts one.
 func (f *Function) environment() (*environment, error) {
 	if e := f.takeIdle(); e != nil {
 		return e, nil
@@ -209,7 +199,7 @@ func (f *Function) environment() (*environment, error) {
 		return nil, fmt.Errorf("%w: %s", ErrExited, e.initError())
 	case <-ctx.Done():
 		e.end()
-		return nil, fmt.Errorf("%w while it was started", ErrTimedOut)
+		return nil, fmt.Errorf("start environment: %w", ErrTimedOut)
 	}
 }
 
@@ -228,7 +218,7 @@ func (f *Function) takeIdle() *environment {
 	return nil
 }
 
-// release freezes an environment until it is needed again.
+// release freezes an environment and makes it available for the next invocation.
 func (f *Function) release(e *environment) {
 	if !f.Unfrozen {
 		e.freeze()

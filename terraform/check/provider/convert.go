@@ -40,8 +40,7 @@ func convertBlock(b *schema.Block) (*tfprotov6.SchemaBlock, error) {
 		if err != nil {
 			return nil, err
 		}
-		//lint:ignore SA1019 the form is that of Terraform's own JSON
-		t, err := tftypes.ParseJSONType(text)
+		t, err := tftypes.ParseJSONType(text) //nolint:staticcheck // deprecated for others, but the text has the format of Terraform's own JSON
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -56,7 +55,7 @@ func convertBlock(b *schema.Block) (*tfprotov6.SchemaBlock, error) {
 		}
 		nesting, ok := nestings[n.Nesting]
 		if !ok {
-			return nil, fmt.Errorf("%s: nesting %q", name, n.Nesting)
+			return nil, fmt.Errorf("%s: unknown nesting mode %q", name, n.Nesting)
 		}
 		block.BlockTypes = append(block.BlockTypes, &tfprotov6.SchemaNestedBlock{
 			TypeName: name, Nesting: nesting, MinItems: n.Min, MaxItems: n.Max, Block: inner,

@@ -1,8 +1,7 @@
-// Command provider is a provider of Terraform that knows what its resources look like and can do nothing with them. It
-// stands for the real ones, which are not to be had where nothing may be downloaded but packages: whatever the language
-// itself checks of a module is checked as with those, and `tofu test` mocks what resources would answer.
+// Command provider is a Terraform provider that has only a schema. It replaces the real providers on machines that cannot
+// download them. `tofu validate` checks modules as with the real ones, and `tofu test` mocks the resources.
 //
-// It reads its schema from the file schema.json in the folder of its executable.
+// It reads the schema from schema.json in the folder of its executable.
 package main
 
 import (

@@ -8,8 +8,7 @@ import (
 	"github.com/entrepot-io/entrepot/terraform/check/schema"
 )
 
-// server answers what can be answered by the schema alone. What it does not implement is never asked by `validate`, nor
-// by tests with mocks.
+// server implements the requests that need only the schema. `tofu validate` and tests with mocks send no others.
 type server struct {
 	tfprotov6.ProviderServer
 	schema *tfprotov6.GetProviderSchemaResponse
@@ -65,7 +64,7 @@ func (s *server) StopProvider(context.Context, *tfprotov6.StopProviderRequest) (
 	return &tfprotov6.StopProviderResponse{}, nil
 }
 
-// UpgradeResourceState gives a state back as it is: tests read what they have written.
+// UpgradeResourceState returns the state unchanged: tests read only state that they wrote themselves.
 func (s *server) UpgradeResourceState(_ context.Context, r *tfprotov6.UpgradeResourceStateRequest) (*tfprotov6.UpgradeResourceStateResponse, error) {
 	t := s.schema.ResourceSchemas[r.TypeName].ValueType()
 	value, err := r.RawState.Unmarshal(t)

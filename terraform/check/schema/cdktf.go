@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// CDKTF reads a package like @cdktf/provider-aws, which has a folder for each resource and data source. The names say
-// which class is which; what an argument is, is said in the comments and the tables of the generated source.
+// CDKTF reads a package such as @cdktf/provider-aws, which has a folder for each resource and data source. It takes the
+// properties of arguments from the comments and tables in the generated source.
 func CDKTF(tarball string) (*Provider, error) {
 	p := &Provider{Resources: map[string]*Block{}, Data: map[string]*Block{}}
 	all, err := sources(tarball)
@@ -17,7 +17,7 @@ func CDKTF(tarball string) (*Provider, error) {
 	for folder, source := range all {
 		main := mainClass.FindStringSubmatch(source)
 		if main == nil {
-			return nil, fmt.Errorf("%s: %s: no resource", tarball, folder)
+			return nil, fmt.Errorf("%s: %s: no class of a resource", tarball, folder)
 		}
 		block, err := parse(source).block(main[1])
 		if err != nil {
@@ -40,7 +40,7 @@ func CDKTF(tarball string) (*Provider, error) {
 		}
 	}
 	if p.Config == nil || len(p.Resources) == 0 || p.Version == "" {
-		return nil, fmt.Errorf("%s: not a package of a provider", tarball)
+		return nil, fmt.Errorf("%s: not a provider package", tarball)
 	}
 	return p, nil
 }
@@ -59,18 +59,18 @@ var (
 	getter  = regexp.MustCompile(`get(\w*?)(List|Set|Map|)Attribute\('`)
 )
 
-// file is one generated source.
+// file is the generated source of a resource.
 type file struct {
-	classes map[string]string              // the text of each
-	tables  map[string]map[string]entries  // by the lower-case names of the classes that they are for
-	values  map[string]map[string][]string // by the lower-case names of the interfaces
+	classes map[string]string              // source text by name
+	tables  map[string]map[string]entries  // by lower-case class name, then argument
+	values  map[string]map[string][]string // enumerations by lower-case interface name, then argument
 }
 
-// entries is what a table says of one argument.
+// entries are the properties of an argument in a table.
 type entries struct {
 	value   string
 	kind    string // simple, list, set, map, struct
-	storage string // string, stringList, the name of a class
+	storage string // string, stringList, or the name of a class
 }
 
 func parse(source string) *file {
@@ -103,7 +103,7 @@ func parse(source string) *file {
 	return f
 }
 
-// block reads a class: of a resource, or with OutputReference at the end of its name of a block.
+// block reads the class of a resource, or of a block if its name ends in OutputReference.
 func (f *file) block(name string) (*Block, error) {
 	text, ok := f.classes[name]
 	if !ok {
@@ -130,13 +130,14 @@ func (f *file) block(name string) (*Block, error) {
 	return b, nil
 }
 
-// argument adds to b what the text behind an argument's comment says that it is.
+// argument adds an argument to b as an attribute or a block. text is the source between the argument's comment and the
+// next one.
 func (f *file) argument(b *Block, name string, a *Attribute, settable map[string]entries, text string) error {
 	set, can := settable[name]
 	inside := nested.FindStringSubmatch(text)
-	if inside == nil || inside[1] == "cdktf.Any" || strings.HasPrefix(text[strings.Index(text, inside[0]):], "new cdktf.") {
+	if inside == nil || inside[1] == "cdktf.Any" {
 		a.Type = typeOf(set, can, text)
-		// The packages do not say it. By the convention of all providers it is what these letters mean.
+		// The packages do not tell, but all providers use this suffix for write-only arguments.
 		a.WriteOnly = strings.HasSuffix(name, "_wo") && !a.Computed
 		b.Attributes[name] = a
 		return nil
@@ -166,18 +167,19 @@ func (f *file) argument(b *Block, name string, a *Attribute, settable map[string
 		n.Max = 1
 	}
 	if n.Nesting == "single" {
-		n.Min = 0 // they may not be demanded by count
+		n.Min = 0 // OpenTofu rejects a minimum that differs from the maximum
 	}
 	b.Blocks[name] = n
 	return nil
 }
 
-// unknown is for the few types that a package does not tell. A string, so that nothing else is taken unseen.
+// unknown is the type of the few arguments whose type is not in the package. It is string, so that other values are
+// errors.
 const unknown = "string"
 
 var scalars = map[string]string{"string": "string", "number": "number", "boolean": "bool"}
 
-// typeOf reads a type from the table, and where an argument cannot be set, from how it is got.
+// typeOf reads the type of an argument from the table, or from its getter if it cannot be set.
 func typeOf(set entries, settable bool, text string) Type {
 	if settable {
 		kind := set.kind

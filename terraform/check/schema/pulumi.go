@@ -7,9 +7,10 @@ import (
 	"strings"
 )
 
-// Pulumi reads @pulumi/minio, for want of a package with the schema of terraform-provider-minio itself: it is generated
-// from that, with other names. The way back is not known in all cases: lists of blocks have lost their singular, names
-// that Pulumi makes up where there are none are optional, and versions are its own. So version is given.
+// Pulumi returns a reader for @pulumi/minio, since no package has the schema of terraform-provider-minio itself. The
+// package is generated from that schema, and the reader reverts its renames as far as it can: names of repeated blocks are
+// plural in the package, and names that Pulumi can generate are optional. The package has its own version, so version is
+// the provider's.
 func Pulumi(version string) func(tarball string) (*Provider, error) {
 	return func(tarball string) (*Provider, error) {
 		p := &Provider{Name: "minio", Version: version, Resources: map[string]*Block{}, Data: map[string]*Block{}}
@@ -40,7 +41,7 @@ func Pulumi(version string) func(tarball string) (*Provider, error) {
 			}
 		}
 		if p.Config == nil || len(p.Resources) == 0 {
-			return nil, fmt.Errorf("%s: not a package of a provider", tarball)
+			return nil, fmt.Errorf("%s: not a provider package", tarball)
 		}
 		return p, nil
 	}
@@ -57,7 +58,7 @@ func snake(camel string) string {
 	return strings.ToLower(capital.ReplaceAllString(camel, "${1}_${2}"))
 }
 
-// pulumiBlock reads what can be set, and with state what can be got besides.
+// pulumiBlock reads the arguments of a resource or block. state, if not empty, adds the computed attributes.
 func pulumiBlock(interfaces map[string]string, args, state string) (*Block, error) {
 	b := &Block{Attributes: map[string]*Attribute{}, Blocks: map[string]*Nested{}}
 	for _, m := range property.FindAllStringSubmatch(args, -1) {
@@ -86,7 +87,7 @@ func pulumiBlock(interfaces map[string]string, args, state string) (*Block, erro
 	for _, m := range property.FindAllStringSubmatch(state, -1) {
 		name := snake(m[1])
 		if set, ok := b.Attributes[name]; ok {
-			set.Computed = set.Optional // Pulumi does not tell
+			set.Computed = set.Optional // the package does not tell
 		} else if !inputs.MatchString(m[3]) {
 			b.Attributes[name] = &Attribute{Type: pulumiType(m[3]), Computed: true}
 		}

@@ -1,8 +1,8 @@
-// Package schema reads what arguments and blocks the resources of a provider have, from packages of the npm registry
-// that were generated from the providers' own schemas. The result has the form of `terraform providers schema -json`.
+// Package schema reads the schemas of Terraform providers from npm packages that are generated from them. The result has
+// the format of `terraform providers schema -json`.
 package schema
 
-// Provider is all that is known of a provider.
+// Provider is the schema of a provider.
 type Provider struct {
 	Name      string            `json:"name"`
 	Version   string            `json:"version"`
@@ -11,24 +11,24 @@ type Provider struct {
 	Data      map[string]*Block `json:"data"`
 }
 
-// Block is the inside of a resource, or of a block in one.
+// Block is the content of a resource or of a nested block.
 type Block struct {
 	Attributes map[string]*Attribute `json:"attributes,omitempty"`
 	Blocks     map[string]*Nested    `json:"block_types,omitempty"`
 }
 
-// Attribute is an argument, or what can be read of a resource.
+// Attribute is an argument or a computed attribute.
 type Attribute struct {
 	Type      Type `json:"type"`
 	Required  bool `json:"required,omitempty"`
 	Optional  bool `json:"optional,omitempty"`
 	Computed  bool `json:"computed,omitempty"`
 	WriteOnly bool `json:"write_only,omitempty"`
-	// Values are the only ones, where the provider's description lists them.
+	// Values are the valid values, if the provider's description lists them.
 	Values []string `json:"values,omitempty"`
 }
 
-// Nested is a block in a block.
+// Nested is a nested block.
 type Nested struct {
 	Nesting string `json:"nesting_mode"` // single, list or set
 	Min     int64  `json:"min_items,omitempty"`
@@ -41,7 +41,7 @@ type Type any
 
 func list(of Type) Type { return []any{"list", of} }
 
-// object is the type of an attribute that has the inside of a block.
+// object returns the object type with the block's attributes and nested blocks.
 func (b *Block) object() Type {
 	fields := map[string]Type{}
 	for name, a := range b.Attributes {

@@ -39,8 +39,8 @@ func files(tarball string, take func(name string, content io.Reader) error) erro
 
 const sourceMap = "//# sourceMappingURL=data:application/json;base64,"
 
-// sources returns the source of each resource, by its folder. The package has it in the maps at the end of what was
-// compiled, in several files where it is long.
+// sources returns the TypeScript source of each resource by folder. The package has it in the source maps at the end of
+// the compiled files, several of them for a large resource.
 func sources(tarball string) (map[string]string, error) {
 	all := map[string]string{}
 	err := files(tarball, func(name string, content io.Reader) error {

@@ -7,16 +7,16 @@ import (
 )
 
 var (
-	// described is an argument in an interface of the generated source, with the provider's own description of it.
+	// described matches an argument and its description in an interface of the generated source.
 	described = regexp.MustCompile(`(?s)/\*\*(.*?)\*/\s*readonly \w+`)
-	// called is its name, in the link to the provider's documentation.
+	// called matches the argument's name in the link to the provider's documentation.
 	called = regexp.MustCompile(`/docs/\S+#(\w+) `)
-	// enumerated is how Google's provider says which values there are.
+	// enumerated matches the list of valid values in descriptions of Google's provider.
 	enumerated = regexp.MustCompile(`Possible values: \[([^\]]*)\]|Supported values include: ([^.]*)\.`)
 	word       = regexp.MustCompile(`[\w-]+`)
 )
 
-// values are those that the descriptions of an interface's arguments list, by the arguments.
+// values returns the valid values of an interface's arguments, by argument, if their descriptions list them.
 func values(text string) map[string][]string {
 	all := map[string][]string{}
 	for _, m := range described.FindAllStringSubmatch(text, -1) {

@@ -1,4 +1,4 @@
-# Two tasks and more behind a load balancer, in the default VPC of the account, whose subnets are public.
+# Two or more tasks behind a load balancer, in the account's default VPC, which has public subnets.
 terraform {
   required_version = ">= 1.11"
 
@@ -15,7 +15,7 @@ provider "aws" {
 }
 
 variable "region" {
-  description = "Region of everything."
+  description = "Region of all resources."
   type        = string
   default     = "eu-central-1"
 }
@@ -37,7 +37,7 @@ variable "image" {
 }
 
 variable "domain" {
-  description = "Name of your own, its certificate and its zone in Route 53. Null: the load balancer's name, without TLS."
+  description = "Custom domain, its certificate and its Route 53 zone. Null: the load balancer's name, without TLS."
   type = object({
     name            = string
     certificate_arn = string
@@ -47,7 +47,7 @@ variable "domain" {
 }
 
 variable "docker_config_secret_arn" {
-  description = "ARN of a secret with a Docker config.json for upstreams: aws secretsmanager create-secret --name mirror-upstreams --secret-string file://config.json. Null: none."
+  description = "ARN of a secret that contains a Docker config.json with credentials for upstreams: aws secretsmanager create-secret --name mirror-upstreams --secret-string file://config.json. Null: no credentials."
   type        = string
   default     = null
 }
@@ -96,6 +96,6 @@ output "url" {
 }
 
 output "client_config" {
-  description = "What clients are told, by the file that it goes into."
+  description = "Client configuration by file."
   value       = module.mirror.client_config
 }

@@ -1,4 +1,4 @@
-# A mirror that costs nothing while nobody pulls: a function and a bucket.
+# A function and a bucket. Apart from the bucket's storage, the mirror costs nothing while nobody pulls.
 #
 #   make lambda          # builds the zip
 #   terraform -chdir=terraform/examples/aws-lambda init
@@ -36,13 +36,13 @@ variable "bucket" {
 }
 
 variable "zip" {
-  description = "Path of the zip that `make lambda` has built for arm64."
+  description = "Path of the zip that `make lambda` builds for arm64."
   type        = string
   default     = "../../../bin/lambda-arm64.zip"
 }
 
 variable "domain" {
-  description = "Name of your own, its certificate and its zone in Route 53. Null: the Function URL."
+  description = "Custom domain, its certificate and its Route 53 zone. Null: the Function URL."
   type = object({
     name            = string
     certificate_arn = string
@@ -52,7 +52,7 @@ variable "domain" {
 }
 
 variable "docker_config_secret_arn" {
-  description = "ARN of a secret with a Docker config.json for upstreams: aws secretsmanager create-secret --name mirror-upstreams --secret-string file://config.json. Null: none."
+  description = "ARN of a secret that contains a Docker config.json with credentials for upstreams: aws secretsmanager create-secret --name mirror-upstreams --secret-string file://config.json. Null: no credentials."
   type        = string
   default     = null
 }
@@ -83,6 +83,6 @@ output "url" {
 }
 
 output "client_config" {
-  description = "What clients are told, by the file that it goes into."
+  description = "Client configuration by file."
   value       = module.mirror.client_config
 }

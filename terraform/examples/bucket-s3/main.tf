@@ -1,4 +1,4 @@
-# A bucket whose blobs clients get by CloudFront, and that is copied to another region.
+# A bucket with CloudFront in front of its blobs and a replica in another region.
 terraform {
   required_version = ">= 1.11"
 
@@ -21,18 +21,18 @@ variable "region" {
 }
 
 variable "replica_region" {
-  description = "Region of the copy."
+  description = "Region of the replica."
   type        = string
   default     = "us-east-1"
 }
 
 variable "name" {
-  description = "Name of the bucket; that of the copy has -replica behind it."
+  description = "Name of the bucket. The replica's name is the same with the suffix -replica."
   type        = string
 }
 
 variable "public_key_pem" {
-  description = "Public key of what entrepot signs URLs with: openssl ecparam -genkey -name prime256v1 -noout -out cdn.pem, then openssl pkey -in cdn.pem -pubout."
+  description = "Public key to the private key with which entrepot signs URLs: openssl ecparam -genkey -name prime256v1 -noout -out cdn.pem, then openssl pkey -in cdn.pem -pubout."
   type        = string
 }
 
@@ -70,11 +70,11 @@ module "bucket" {
 }
 
 output "environment" {
-  description = "Variables of entrepot."
+  description = "Environment variables of entrepot."
   value       = module.bucket.environment
 }
 
 output "policy_json" {
-  description = "What entrepot must be permitted."
+  description = "IAM policy that entrepot needs."
   value       = module.bucket.policy_json
 }

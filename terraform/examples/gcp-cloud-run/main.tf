@@ -1,4 +1,4 @@
-# A service that has no instance while nobody pulls, and a bucket.
+# A bucket, and a service that scales to zero while nobody pulls.
 terraform {
   required_version = ">= 1.11"
 
@@ -32,7 +32,7 @@ variable "bucket" {
 }
 
 variable "image" {
-  description = "Container image of entrepot, by digest or version, in a registry that Cloud Run takes images from: Artifact Registry, or Docker Hub."
+  description = "Container image of entrepot, by digest or version, in Artifact Registry or on Docker Hub, since Cloud Run pulls from no other registry."
   type        = string
 }
 
@@ -63,6 +63,6 @@ output "url" {
 }
 
 output "client_config" {
-  description = "What clients are told, by the file that it goes into."
+  description = "Client configuration by file."
   value       = module.mirror.client_config
 }

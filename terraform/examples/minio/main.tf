@@ -1,5 +1,5 @@
-# A bucket on a MinIO of your own, with a user that may do what entrepot needs and no more. The provider finds the
-# administrator's credentials in MINIO_USER and MINIO_PASSWORD.
+# A bucket on your own MinIO server, and a user with only the permissions that entrepot needs. The provider reads the
+# administrator's credentials from MINIO_USER and MINIO_PASSWORD.
 terraform {
   required_version = ">= 1.11"
 
@@ -23,7 +23,7 @@ variable "server" {
 }
 
 variable "tls" {
-  description = "Whether it speaks TLS."
+  description = "Whether MinIO uses TLS."
   type        = bool
   default     = true
 }
@@ -36,12 +36,12 @@ module "bucket" {
 }
 
 output "environment" {
-  description = "Variables of entrepot, but for AWS_SECRET_ACCESS_KEY: terraform output -raw secret_key."
+  description = "Environment variables of entrepot, except AWS_SECRET_ACCESS_KEY: terraform output -raw secret_key."
   value       = module.bucket.environment
 }
 
 output "secret_key" {
-  description = "What AWS_SECRET_ACCESS_KEY has to be."
+  description = "Value of AWS_SECRET_ACCESS_KEY."
   value       = module.bucket.secret_key
   sensitive   = true
 }

@@ -8,7 +8,7 @@ resource "aws_lb" "this" {
 
   drop_invalid_header_fields = true
 
-  # A blob on its way from a slow upstream may come with pauses.
+  # Responses from a slow upstream may pause.
   idle_timeout = 300
 }
 

@@ -9,7 +9,7 @@ locals {
   })
 }
 
-# What entrepot itself may do.
+# Role of entrepot itself.
 resource "aws_iam_role" "task" {
   name               = "${var.name}-task"
   assume_role_policy = local.trust
@@ -22,7 +22,7 @@ resource "aws_iam_role_policy" "bucket" {
   policy = var.policy_json
 }
 
-# What it takes to start it: its image where that is in ECR, its log, its secrets.
+# Role that ECS uses to start a task: for the log, the secrets, and an image in ECR.
 resource "aws_iam_role" "execution" {
   name               = "${var.name}-execution"
   assume_role_policy = local.trust
@@ -43,7 +43,7 @@ resource "aws_iam_role_policy" "execution" {
       },
       {
         Effect   = "Allow"
-        Action   = "ecr:GetAuthorizationToken" # which has no resource
+        Action   = "ecr:GetAuthorizationToken" # does not support resources
         Resource = "*"
       },
       ], local.repository_arn == null ? [] : [
@@ -65,7 +65,7 @@ resource "aws_iam_role_policy" "execution" {
 data "aws_partition" "current" {}
 
 locals {
-  # Of an image in ECR: account, region, repository.
+  # Account, region and repository of an image in ECR, or null.
   ecr = try(regex("^([0-9]{12})\\.dkr\\.ecr\\.([a-z0-9-]+)\\.amazonaws\\.com(?:\\.cn)?/([^@:]+)", var.image), null)
 
   repository_arn = local.ecr == null ? null : "arn:${data.aws_partition.current.partition}:ecr:${local.ecr[1]}:${local.ecr[0]}:repository/${local.ecr[2]}"

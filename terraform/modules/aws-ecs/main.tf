@@ -10,9 +10,9 @@ locals {
   environment = merge({
     ENTREPOT_LISTEN     = ":${local.port}"
     ENTREPOT_LOG_FORMAT = "json"
-    # Fargate kills a task 120 s after it has asked it to stop.
+    # Fargate kills a task 120 s after SIGTERM.
     ENTREPOT_DRAIN_TIMEOUT = "110s"
-    # The load balancer's address is one of these, and nothing else gets through to the tasks.
+    # The load balancer's addresses are in these ranges, and only the load balancer reaches the tasks.
     ENTREPOT_TRUSTED_PROXIES = join(",", data.aws_vpc.this.cidr_block_associations[*].cidr_block)
   }, var.environment)
 }
@@ -38,7 +38,7 @@ resource "aws_ecs_service" "this" {
   propagate_tags   = "SERVICE"
   tags             = var.tags
 
-  # New tasks take over before old ones go; what does not become ready is rolled back.
+  # Start new tasks before stopping old ones, and roll back if the new ones do not become healthy.
   deployment_minimum_healthy_percent = 100
   deployment_maximum_percent         = 200
   health_check_grace_period_seconds  = 30
@@ -60,7 +60,7 @@ resource "aws_ecs_service" "this" {
     container_port   = local.port
   }
 
-  # Autoscaling has the say in it.
+  # Autoscaling sets the count.
   lifecycle {
     ignore_changes = [desired_count]
   }

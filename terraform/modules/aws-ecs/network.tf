@@ -13,7 +13,7 @@ resource "aws_vpc_security_group_ingress_rule" "client" {
   for_each = { for pair in setproduct(var.allowed_cidrs, var.domain == null ? [80] : [80, 443]) : "${pair[0]} ${pair[1]}" => pair }
 
   security_group_id = aws_security_group.balancer.id
-  description       = "Who may pull"
+  description       = "Allowed clients"
   cidr_ipv4         = strcontains(each.value[0], ":") ? null : each.value[0]
   cidr_ipv6         = strcontains(each.value[0], ":") ? each.value[0] : null
   ip_protocol       = "tcp"
@@ -23,7 +23,7 @@ resource "aws_vpc_security_group_ingress_rule" "client" {
 
 resource "aws_vpc_security_group_egress_rule" "balancer" {
   security_group_id            = aws_security_group.balancer.id
-  description                  = "The tasks"
+  description                  = "Tasks"
   referenced_security_group_id = aws_security_group.task.id
   ip_protocol                  = "tcp"
   from_port                    = local.port
@@ -43,7 +43,7 @@ resource "aws_security_group" "task" {
 
 resource "aws_vpc_security_group_ingress_rule" "task" {
   security_group_id            = aws_security_group.task.id
-  description                  = "The load balancer"
+  description                  = "Load balancer"
   referenced_security_group_id = aws_security_group.balancer.id
   ip_protocol                  = "tcp"
   from_port                    = local.port
@@ -54,7 +54,7 @@ resource "aws_vpc_security_group_egress_rule" "task" {
   for_each = { ipv4 = "0.0.0.0/0", ipv6 = "::/0" }
 
   security_group_id = aws_security_group.task.id
-  description       = "The bucket and the upstreams, whose addresses nobody knows"
+  description       = "Bucket and upstreams, at any address"
   cidr_ipv4         = each.key == "ipv4" ? each.value : null
   cidr_ipv6         = each.key == "ipv6" ? each.value : null
   ip_protocol       = "tcp"
@@ -62,7 +62,7 @@ resource "aws_vpc_security_group_egress_rule" "task" {
   to_port           = 443
 }
 
-# Without a policy of its own: ECR's layers come by the same way.
+# No endpoint policy, since layers from ECR use the endpoint too.
 resource "aws_vpc_endpoint" "s3" {
   count             = length(var.route_table_ids) == 0 ? 0 : 1
   vpc_id            = var.vpc_id

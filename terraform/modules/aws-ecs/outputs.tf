@@ -8,17 +8,17 @@ module "client_config" {
 }
 
 output "url" {
-  description = "URL that clients reach entrepot under."
+  description = "URL of entrepot for clients."
   value       = local.url
 }
 
 output "client_config" {
-  description = "What clients are told, by the file that it goes into."
+  description = "Client configuration by file."
   value       = module.client_config.config
 }
 
 output "balancer_name" {
-  description = "Name of the load balancer in DNS, for a record of your own."
+  description = "DNS name of the load balancer, for your own DNS record."
   value       = aws_lb.this.dns_name
 }
 
@@ -33,12 +33,12 @@ output "service_name" {
 }
 
 output "task_role_arn" {
-  description = "ARN of the role that entrepot has."
+  description = "ARN of entrepot's role."
   value       = aws_iam_role.task.arn
 }
 
 output "task_security_group_id" {
-  description = "ID of the tasks' security group, which lets them dial port 443 only."
+  description = "ID of the tasks' security group, which allows outgoing connections only to port 443."
   value       = aws_security_group.task.id
 }
 

@@ -1,63 +1,63 @@
 variable "name" {
-  description = "Name of the service, and of what belongs to it."
+  description = "Name of the service and prefix of related resources."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{0,23}$", var.name)) && !startswith(var.name, "internal-")
-    error_message = "1 to 24 lower-case letters, digits and hyphens, a letter first."
+    error_message = "Must be 1 to 24 lower-case letters, digits and hyphens, start with a letter, and not start with internal-."
   }
 }
 
 variable "image" {
-  description = "Container image of entrepot, by digest or version. Not by way of the mirror itself: it could not start without itself."
+  description = "Container image of entrepot, by digest or version. Do not pull it through the mirror itself, or the mirror cannot start."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z0-9.-]+(:[0-9]+)?/.+(@sha256:[0-9a-f]{64}|:[A-Za-z0-9_][A-Za-z0-9_.-]*)$", var.image)) && !endswith(var.image, ":latest")
-    error_message = "Name registry, repository, and a version or digest other than latest."
+    error_message = "Must have a registry, a repository, and a digest or a tag other than latest."
   }
 }
 
 variable "architecture" {
-  description = "What the image is run on: ARM64 (cheaper) or X86_64."
+  description = "CPU architecture of the tasks: ARM64 (cheaper) or X86_64."
   type        = string
   default     = "ARM64"
   nullable    = false
 
   validation {
     condition     = contains(["ARM64", "X86_64"], var.architecture)
-    error_message = "It has to be ARM64 or X86_64."
+    error_message = "Must be ARM64 or X86_64."
   }
 }
 
 variable "cpu" {
-  description = "Units of processor for each task; 1024 are a core."
+  description = "CPU units of each task. 1024 units are one core."
   type        = number
   default     = 512
   nullable    = false
 
   validation {
     condition     = contains([256, 512, 1024, 2048, 4096, 8192, 16384], var.cpu)
-    error_message = "Fargate takes 256, 512, 1024, 2048, 4096, 8192 and 16384."
+    error_message = "Must be 256, 512, 1024, 2048, 4096, 8192 or 16384."
   }
 }
 
 variable "memory" {
-  description = "Memory of each task in MiB. Fargate takes what suits cpu; ENTREPOT_FILL_MEMORY and ENTREPOT_MANIFEST_CACHE have to fit."
+  description = "Memory of each task in MiB, in the range that Fargate allows for cpu. Must be more than ENTREPOT_FILL_MEMORY plus twice ENTREPOT_MANIFEST_CACHE."
   type        = number
   default     = 1024
   nullable    = false
 
   validation {
     condition     = var.memory >= 2 * var.cpu && var.memory <= 8 * var.cpu || var.cpu == 256 && contains([512, 1024, 2048], var.memory)
-    error_message = "Fargate takes 2 to 8 MiB for each unit of cpu."
+    error_message = "Must be 2 to 8 MiB per CPU unit."
   }
 }
 
 variable "tasks" {
-  description = "How many tasks there are at least and at most, and how busy their processors are, in percent, when there are to be more."
+  description = "Minimum and maximum number of tasks, and the CPU utilization in percent that autoscaling aims for."
   type = object({
     min = optional(number, 2)
     max = optional(number, 6)
@@ -68,70 +68,70 @@ variable "tasks" {
 
   validation {
     condition     = var.tasks.min >= 0 && var.tasks.max >= var.tasks.min && var.tasks.cpu >= 10 && var.tasks.cpu <= 90
-    error_message = "min has to be 0 or more, max at least min, and cpu 10 to 90."
+    error_message = "min must be at least 0, max at least min, and cpu 10 to 90."
   }
 }
 
 variable "vpc_id" {
-  description = "VPC that it runs in."
+  description = "ID of the VPC."
   type        = string
   nullable    = false
 
   validation {
     condition     = startswith(var.vpc_id, "vpc-")
-    error_message = "It has to be the ID of a VPC, vpc-..."
+    error_message = "Must be the ID of a VPC, vpc-..."
   }
 }
 
 variable "task_subnet_ids" {
-  description = "Subnets of the tasks, with a way to the Internet by NAT, or with assign_public_ip by an Internet gateway."
+  description = "Subnets of the tasks. They need a route to the Internet: through NAT, or through an Internet gateway with assign_public_ip."
   type        = list(string)
   nullable    = false
 
   validation {
     condition     = length(var.task_subnet_ids) > 0
-    error_message = "Name at least one subnet."
+    error_message = "Needs at least one subnet."
   }
 }
 
 variable "balancer_subnet_ids" {
-  description = "Subnets of the load balancer, in two availability zones or more."
+  description = "Subnets of the load balancer, in at least two availability zones."
   type        = list(string)
   nullable    = false
 
   validation {
     condition     = length(var.balancer_subnet_ids) >= 2
-    error_message = "A load balancer needs subnets in two availability zones."
+    error_message = "Needs subnets in at least two availability zones."
   }
 }
 
 variable "assign_public_ip" {
-  description = "Give tasks a public address, where their subnets have no NAT."
+  description = "Give tasks public addresses. Needed if their subnets have no NAT."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "internal" {
-  description = "Keep the load balancer from having public addresses."
+  description = "Give the load balancer private addresses only."
   type        = bool
   default     = true
   nullable    = false
 }
 
 variable "allowed_cidrs" {
-  description = "Networks of those who may pull. Whoever can reach entrepot can pull all that it can."
+  description = "Networks of clients that may pull. They can pull everything that entrepot's credentials can pull."
   type        = set(string)
   nullable    = false
 
   validation {
     condition     = length(var.allowed_cidrs) > 0 && alltrue([for c in var.allowed_cidrs : can(cidrhost(c, 0))])
-    error_message = "Name at least one network, such as 10.0.0.0/8."
+    error_message = "Needs at least one network, such as 10.0.0.0/8."
   }
 }
 
 variable "domain" {
-  description = "Name that clients reach it under, with its certificate in the same region and the Route 53 zone that gets its record (null: none). Null: the load balancer's name, without TLS."
+  description = "Custom domain: its name, a certificate in the same region, and the Route 53 zone for its record (null: no record). Null: the load balancer's name, without TLS."
   type = object({
     name            = string
     certificate_arn = string
@@ -141,70 +141,70 @@ variable "domain" {
 
   validation {
     condition     = var.domain == null || can(regex("^arn:[a-z-]+:acm:", var.domain.certificate_arn))
-    error_message = "domain.certificate_arn has to be the ARN of a certificate."
+    error_message = "domain.certificate_arn must be the ARN of a certificate."
   }
 }
 
 variable "route_table_ids" {
-  description = "Route tables of the tasks' subnets, which get a gateway endpoint for S3: without one NAT is paid for each byte. Empty: there is an endpoint already."
+  description = "Route tables of the tasks' subnets, to add a gateway endpoint for S3. Without an endpoint, NAT charges for each byte. Empty: do not create an endpoint, for a VPC that has one."
   type        = list(string)
   default     = []
   nullable    = false
 }
 
 variable "policy_json" {
-  description = "What tasks are permitted: policy_json of the module bucket-s3."
+  description = "IAM policy of the tasks: policy_json of the module bucket-s3."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(jsondecode(var.policy_json).Statement)
-    error_message = "It has to be a policy in JSON."
+    error_message = "Must be a policy in JSON."
   }
 }
 
 variable "environment" {
-  description = "Variables of entrepot: environment of the module bucket-s3, and what else is to be set. No secrets: see secrets."
+  description = "Environment variables of entrepot: environment of the module bucket-s3, and other settings. No secrets: see secrets."
   type        = map(string)
   nullable    = false
 
   validation {
     condition     = can(regex("^s3://", var.environment["ENTREPOT_STORE"]))
-    error_message = "ENTREPOT_STORE has to name a bucket, s3://BUCKET: a task keeps no files."
+    error_message = "ENTREPOT_STORE must be a bucket, s3://BUCKET: tasks do not keep files."
   }
 
   validation {
     condition     = length(setintersection(keys(var.environment), ["ENTREPOT_CDN_KEY", "ENTREPOT_DOCKER_CONFIG"])) == 0
-    error_message = "They would be in the state. Put them into Secrets Manager, and their ARNs into secrets."
+    error_message = "ENTREPOT_CDN_KEY and ENTREPOT_DOCKER_CONFIG would be in the state. Put them into Secrets Manager, and their ARNs into secrets."
   }
 }
 
 variable "secrets" {
-  description = "Variables whose values are in Secrets Manager, by the ARNs of the secrets: ENTREPOT_DOCKER_CONFIG (a Docker config.json with the credentials for upstreams), ENTREPOT_CDN_KEY. Their values are not in the state."
+  description = "ARNs of secrets in Secrets Manager by environment variable: ENTREPOT_DOCKER_CONFIG (a Docker config.json with credentials for upstreams), ENTREPOT_CDN_KEY. The state does not contain their values."
   type        = map(string)
   default     = {}
   nullable    = false
 
   validation {
     condition     = alltrue([for arn in values(var.secrets) : can(regex("^arn:[a-z-]+:secretsmanager:", arn))])
-    error_message = "They have to be ARNs of secrets in Secrets Manager."
+    error_message = "Values must be ARNs of secrets in Secrets Manager."
   }
 }
 
 variable "log_days" {
-  description = "Days that the log is kept."
+  description = "Days to keep the log."
   type        = number
   default     = 14
   nullable    = false
 
   validation {
     condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_days)
-    error_message = "CloudWatch takes 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365 and some longer."
+    error_message = "Must be a retention period of CloudWatch: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, or one of the longer ones."
   }
 }
 
 variable "tags" {
-  description = "Tags of everything that can have some."
+  description = "Tags of all resources that support tags."
   type        = map(string)
   default     = {}
   nullable    = false

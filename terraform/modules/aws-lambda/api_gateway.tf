@@ -8,7 +8,7 @@ resource "aws_apigatewayv2_api" "this" {
   protocol_type = "HTTP"
   tags          = var.tags
 
-  # With a name of its own it is reached by that alone.
+  # With a custom domain, disable the default endpoint.
   disable_execute_api_endpoint = var.domain != null
 }
 

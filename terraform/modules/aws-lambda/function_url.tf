@@ -2,7 +2,7 @@ locals {
   function_url = var.endpoint == "function-url"
 }
 
-# Anybody can call it: container runtimes cannot sign requests as AWS wants them.
+# Public, since container runtimes cannot sign requests for AWS.
 resource "aws_lambda_function_url" "this" {
   count              = local.function_url ? 1 : 0
   function_name      = aws_lambda_function.this.function_name
@@ -19,8 +19,8 @@ resource "aws_lambda_permission" "url" {
   function_url_auth_type = "NONE"
 }
 
-# Since October 2025 a Function URL needs this as well. The condition that keeps it from being a right to invoke the
-# function in any other way is one that aws_lambda_permission does not know in all 6.x versions of the provider.
+# Since October 2025 a Function URL needs this permission too. InvokedViaFunctionUrl limits it to the URL. Not all 6.x
+# versions of the provider support that condition in aws_lambda_permission.
 resource "aws_cloudcontrolapi_resource" "invoke" {
   count     = local.function_url ? 1 : 0
   type_name = "AWS::Lambda::Permission"

@@ -1,5 +1,5 @@
 locals {
-  # Answers are limited in size and time there: blobs go by redirects.
+  # Lambda limits the size and duration of responses, so always redirect clients to blobs.
   environment = merge({ ENTREPOT_MISS = "redirect", ENTREPOT_LOG_FORMAT = "json" }, var.environment, var.secrets)
 }
 
@@ -32,7 +32,7 @@ resource "aws_lambda_function" "this" {
 
   logging_config {
     log_group  = aws_cloudwatch_log_group.this.name
-    log_format = "Text" # entrepot writes JSON by itself
+    log_format = "Text" # entrepot writes JSON itself
   }
 
   depends_on = [aws_iam_role_policy.log, aws_iam_role_policy.secrets]

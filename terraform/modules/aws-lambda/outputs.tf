@@ -12,17 +12,17 @@ module "client_config" {
 }
 
 output "url" {
-  description = "URL that clients reach entrepot under."
+  description = "URL of entrepot for clients."
   value       = local.url
 }
 
 output "client_config" {
-  description = "What clients are told, by the file that it goes into."
+  description = "Client configuration by file."
   value       = module.client_config.config
 }
 
 output "domain_target" {
-  description = "What the name of your own has to point to, as a CNAME, where no zone was given; else null."
+  description = "Target for the CNAME record of the custom domain, if you manage its DNS yourself. Null without a domain."
   value       = one(aws_apigatewayv2_domain_name.this[*].domain_name_configuration[0].target_domain_name)
 }
 

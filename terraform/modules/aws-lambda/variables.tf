@@ -1,16 +1,16 @@
 variable "name" {
-  description = "Name of the function, and of what belongs to it."
+  description = "Name of the function and prefix of related resources."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[A-Za-z0-9-]{1,48}$", var.name))
-    error_message = "1 to 48 letters, digits and hyphens."
+    error_message = "Must be 1 to 48 letters, digits and hyphens."
   }
 }
 
 variable "zip" {
-  description = "Path of the zip with the program as bootstrap, as `make lambda` builds it. Either this or image."
+  description = "Path of the zip that `make lambda` builds. Set either zip or image."
   type        = string
   default     = null
 
@@ -21,121 +21,121 @@ variable "zip" {
 }
 
 variable "image" {
-  description = "Container image with the program, in ECR of the same region, by digest. Either this or zip."
+  description = "Container image of entrepot in ECR, in the same region, by digest. Set either zip or image."
   type        = string
   default     = null
 
   validation {
     condition     = var.image == null || can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?/.+@sha256:[0-9a-f]{64}$", var.image))
-    error_message = "Lambda takes images from ECR only; name it by digest: ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:..."
+    error_message = "Must be an image in ECR, by digest: ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:..."
   }
 }
 
 variable "architecture" {
-  description = "What the program was built for: arm64 (cheaper) or x86_64."
+  description = "Architecture of the zip or image: arm64 (cheaper) or x86_64."
   type        = string
   default     = "arm64"
   nullable    = false
 
   validation {
     condition     = contains(["arm64", "x86_64"], var.architecture)
-    error_message = "It has to be arm64 or x86_64."
+    error_message = "Must be arm64 or x86_64."
   }
 }
 
 variable "memory" {
-  description = "Memory in MiB. Processor time goes with it: 1769 is one core."
+  description = "Memory in MiB. CPU power is proportional to it: 1769 MiB get one core."
   type        = number
   default     = 1024
   nullable    = false
 
   validation {
     condition     = var.memory >= 128 && var.memory <= 10240
-    error_message = "128 to 10240 MiB."
+    error_message = "Must be 128 to 10240 MiB."
   }
 }
 
 variable "timeout" {
-  description = "Seconds that one invocation may take. A request is answered within 20."
+  description = "Maximum seconds of an invocation. entrepot responds to a request within 20."
   type        = number
   default     = 60
   nullable    = false
 
   validation {
     condition     = var.timeout >= 25 && var.timeout <= 900
-    error_message = "25 to 900 seconds: clients are kept waiting for up to 20."
+    error_message = "Must be 25 to 900 seconds, since a response may take up to 20."
   }
 }
 
 variable "concurrency" {
-  description = "Invocations at a time, which bounds what it can cost. Null: the account's limit."
+  description = "Maximum concurrent invocations, which limits the cost. Null: the account's limit."
   type        = number
   default     = null
 
   validation {
     condition     = var.concurrency == null || try(var.concurrency >= 1, false)
-    error_message = "1 or more, or null."
+    error_message = "Must be at least 1, or null."
   }
 }
 
 variable "policy_json" {
-  description = "What the function is permitted besides its log: policy_json of the module bucket-s3."
+  description = "IAM policy of the function, in addition to its log: policy_json of the module bucket-s3."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(jsondecode(var.policy_json).Statement)
-    error_message = "It has to be a policy in JSON."
+    error_message = "Must be a policy in JSON."
   }
 }
 
 variable "environment" {
-  description = "Variables of entrepot: environment of the module bucket-s3, and what else is to be set. Whoever may read the function's configuration, or the state, can read them: no secrets."
+  description = "Environment variables of entrepot: environment of the module bucket-s3, and other settings. No secrets: the state and the function's configuration contain these values."
   type        = map(string)
   nullable    = false
 
   validation {
     condition     = can(regex("^s3://", var.environment["ENTREPOT_STORE"]))
-    error_message = "ENTREPOT_STORE has to name a bucket, s3://BUCKET: a function keeps no files."
+    error_message = "ENTREPOT_STORE must be a bucket, s3://BUCKET: functions do not keep files."
   }
 
   validation {
     condition     = length(setintersection(keys(var.environment), ["ENTREPOT_CDN_KEY", "ENTREPOT_DOCKER_CONFIG"])) == 0
-    error_message = "They would be in the state and in the function's configuration. Put them into Secrets Manager, and their ARNs into secrets."
+    error_message = "ENTREPOT_CDN_KEY and ENTREPOT_DOCKER_CONFIG would be in the state and in the function's configuration. Put them into Secrets Manager, and their ARNs into secrets."
   }
 }
 
 variable "secrets" {
-  description = "ENTREPOT_DOCKER_CONFIG (a Docker config.json with the credentials for upstreams) and ENTREPOT_CDN_KEY, by the ARNs of the secrets in Secrets Manager that have them. The function reads them when it starts; they are neither in the state nor in its configuration."
+  description = "ARNs of secrets in Secrets Manager by environment variable: ENTREPOT_DOCKER_CONFIG (a Docker config.json with credentials for upstreams), ENTREPOT_CDN_KEY. entrepot reads them at its start. Neither the state nor the function's configuration contains their values."
   type        = map(string)
   default     = {}
   nullable    = false
 
   validation {
     condition     = length(setsubtract(keys(var.secrets), ["ENTREPOT_CDN_KEY", "ENTREPOT_DOCKER_CONFIG"])) == 0
-    error_message = "entrepot reads ENTREPOT_DOCKER_CONFIG and ENTREPOT_CDN_KEY from Secrets Manager, and no others."
+    error_message = "entrepot reads only ENTREPOT_DOCKER_CONFIG and ENTREPOT_CDN_KEY from Secrets Manager."
   }
 
   validation {
     condition     = alltrue([for arn in values(var.secrets) : can(regex("^arn:[a-z-]+:secretsmanager:", arn))])
-    error_message = "They have to be ARNs of secrets in Secrets Manager."
+    error_message = "Values must be ARNs of secrets in Secrets Manager."
   }
 }
 
 variable "endpoint" {
-  description = "What clients reach the function by: function-url (free) or api-gateway (for a domain of your own)."
+  description = "HTTP endpoint of the function: function-url (free) or api-gateway (supports a custom domain)."
   type        = string
   default     = "function-url"
   nullable    = false
 
   validation {
     condition     = contains(["function-url", "api-gateway"], var.endpoint)
-    error_message = "It has to be function-url or api-gateway."
+    error_message = "Must be function-url or api-gateway."
   }
 }
 
 variable "domain" {
-  description = "Name of your own, with its certificate in the same region and the Route 53 zone that gets its record (null: none, the output domain_target says where to point it). Needs endpoint = \"api-gateway\". Null: the platform's name."
+  description = "Custom domain: its name, a certificate in the same region, and the Route 53 zone for its record (null: no record; point your own to the output domain_target). Needs endpoint = \"api-gateway\". Null: the AWS host name."
   type = object({
     name            = string
     certificate_arn = string
@@ -145,12 +145,12 @@ variable "domain" {
 
   validation {
     condition     = var.domain == null || var.endpoint == "api-gateway"
-    error_message = "A Function URL cannot have a name of its own; set endpoint = \"api-gateway\"."
+    error_message = "A Function URL does not support a custom domain; set endpoint = \"api-gateway\"."
   }
 }
 
 variable "jobs" {
-  description = "What is run besides requests, by name: when (cron(...) or rate(...), in UTC), and the event that the function gets. For commands such as gc, once entrepot takes them as events; it does not yet."
+  description = "Scheduled invocations by name: the schedule, cron(...) or rate(...) in UTC, and the event for the function. Meant for commands such as gc, which entrepot does not accept as events yet."
   type = map(object({
     schedule = string
     event    = string
@@ -160,24 +160,24 @@ variable "jobs" {
 
   validation {
     condition     = alltrue([for j in var.jobs : can(regex("^(cron|rate|at)\\(.+\\)$", j.schedule)) && can(jsondecode(j.event))])
-    error_message = "schedule has to be cron(...) or rate(...), and event JSON."
+    error_message = "schedule must be cron(...), rate(...) or at(...), and event must be JSON."
   }
 }
 
 variable "log_days" {
-  description = "Days that the log is kept."
+  description = "Days to keep the log."
   type        = number
   default     = 14
   nullable    = false
 
   validation {
     condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_days)
-    error_message = "CloudWatch takes 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365 and some longer."
+    error_message = "Must be a retention period of CloudWatch: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, or one of the longer ones."
   }
 }
 
 variable "tags" {
-  description = "Tags of everything that can have some."
+  description = "Tags of all resources that support tags."
   type        = map(string)
   default     = {}
   nullable    = false

@@ -12,7 +12,7 @@ resource "aws_cloudfront_public_key" "this" {
   name_prefix = "${var.name}-"
   encoded_key = var.cloudfront.public_key_pem
 
-  # A key cannot be changed, nor removed while a group has it.
+  # Keys are immutable, and cannot be deleted while a key group contains them.
   lifecycle {
     create_before_destroy = true
   }
@@ -24,7 +24,7 @@ resource "aws_cloudfront_key_group" "this" {
   items = [aws_cloudfront_public_key.this[0].id]
 }
 
-# It knows an object by its path alone, and passes on no query: the signature is CloudFront's affair.
+# This policy caches objects by path and does not forward the query, which has CloudFront's own signature.
 data "aws_cloudfront_cache_policy" "this" {
   count = var.cloudfront == null ? 0 : 1
   name  = "Managed-CachingOptimized"

@@ -1,9 +1,8 @@
-# What processes leave behind that were killed, and what is only of use for a while. Blobs, manifests and tags do not
-# expire.
+# Expires leftovers of killed processes and access markers. Blobs, manifests and tags do not expire.
 resource "aws_s3_bucket_lifecycle_configuration" "this" {
   bucket = aws_s3_bucket.this.id
 
-  # S3 wants it there before rules on versions.
+  # Rules for noncurrent versions need versioning.
   depends_on = [aws_s3_bucket_versioning.this]
 
   rule {

@@ -1,7 +1,7 @@
 data "aws_partition" "current" {}
 
 locals {
-  # What keys begin with. The ARN is not read of the bucket, so that the policy is known before there is one.
+  # root is the prefix of all keys. arn does not use the resource's attribute, so that the policy is known in the plan.
   root = var.prefix == "" ? "" : "${var.prefix}/"
   arn  = "arn:${data.aws_partition.current.partition}:s3:::${var.name}"
 

@@ -9,12 +9,12 @@ output "arn" {
 }
 
 output "policy_json" {
-  description = "What entrepot must be permitted, and no more: a policy for its role or user."
+  description = "Policy for entrepot's role or user, with only the permissions that it needs."
   value       = jsonencode(local.permissions)
 }
 
 output "environment" {
-  description = "Variables that tell entrepot of the bucket, and of the CDN but for its private key: that goes into ENTREPOT_CDN_KEY_FILE or ENTREPOT_CDN_KEY."
+  description = "Environment variables of entrepot for the bucket and the CDN, except the CDN's private key: set ENTREPOT_CDN_KEY_FILE or ENTREPOT_CDN_KEY."
   value = merge(
     { ENTREPOT_STORE = "s3://${aws_s3_bucket.this.bucket}${var.prefix == "" ? "" : "/${var.prefix}"}" },
     var.cloudfront == null ? {} : {
@@ -25,12 +25,12 @@ output "environment" {
 }
 
 output "cdn_url" {
-  description = "URL of the CloudFront distribution; null where there is none."
+  description = "URL of the CloudFront distribution, or null."
   value       = local.cdn_url
 }
 
 output "cdn_arn" {
-  description = "ARN of the CloudFront distribution, for the policy of a key of KMS; null where there is none."
+  description = "ARN of the CloudFront distribution, for the policy of a KMS key, or null."
   value       = one(aws_cloudfront_distribution.this[*].arn)
 }
 

@@ -1,6 +1,5 @@
 locals {
-  # All that entrepot does in its bucket. It asks for each of these before it says that it is ready, and names the one that
-  # is missing.
+  # All permissions that entrepot needs in its bucket. Its readiness check tries each of them and names a missing one.
   permissions = {
     Version = "2012-10-17"
     Statement = concat([
@@ -26,7 +25,7 @@ locals {
     ])
   }
 
-  # What the bucket itself grants and refuses.
+  # The bucket's own policy.
   bucket_policy = {
     Version = "2012-10-17"
     Statement = concat([

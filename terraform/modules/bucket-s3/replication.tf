@@ -1,6 +1,6 @@
 resource "aws_iam_role" "replication" {
   count = local.versioned ? 1 : 0
-  name  = "${substr(var.name, 0, 52)}-replication" # 64 characters at most
+  name  = "${substr(var.name, 0, 52)}-replication" # role names have at most 64 characters
   tags  = var.tags
 
   assume_role_policy = jsonencode({
@@ -40,7 +40,7 @@ resource "aws_iam_role_policy" "replication" {
   })
 }
 
-# What is on its way, and the markers of use, stay here.
+# Fills in progress and access markers are not replicated.
 resource "aws_s3_bucket_replication_configuration" "this" {
   count  = local.versioned ? 1 : 0
   bucket = aws_s3_bucket.this.id

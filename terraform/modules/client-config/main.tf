@@ -7,8 +7,9 @@ locals {
   secure = startswith(var.url, "https://")
   url    = trimsuffix(var.url, "/")
 
+  # With the scheme, for `docker build`: docs/clients.md.
   daemon_json = merge(
     { "registry-mirrors" = [local.url] },
-    local.secure ? {} : { "insecure-registries" = [local.host] },
+    local.secure ? {} : { "insecure-registries" = [local.url] },
   )
 }

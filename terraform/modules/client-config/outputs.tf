@@ -1,5 +1,5 @@
 output "config" {
-  description = "What clients are told, by the file that it goes into: daemon_json (Docker), hosts_toml (containerd), registries_conf (Podman and CRI-O), buildkitd_toml, registries_yaml (k3s)."
+  description = "Client configuration by file: daemon_json (Docker), hosts_toml (containerd, and Docker with its image store), registries_conf (Podman and CRI-O), buildkitd_toml, registries_yaml (k3s)."
   value = {
     daemon_json     = jsonencode(local.daemon_json)
     hosts_toml      = <<-EOT

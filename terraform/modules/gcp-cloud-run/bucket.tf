@@ -7,7 +7,7 @@ resource "google_storage_bucket" "this" {
   public_access_prevention    = "enforced"
   labels                      = var.labels
 
-  # Deleted is deleted: all of it can be fetched again, and what is kept for a week is paid for.
+  # No soft delete: it costs a week of storage, and entrepot can fetch all content again.
   soft_delete_policy {
     retention_duration_seconds = 0
   }
@@ -45,8 +45,8 @@ resource "google_storage_bucket" "this" {
 resource "google_project_iam_custom_role" "this" {
   project     = var.project
   role_id     = replace("${var.name}-bucket", "-", "_")
-  title       = "entrepot: objects of its bucket"
-  description = "All that entrepot does in its bucket"
+  title       = "entrepot: bucket access"
+  description = "The permissions that entrepot needs in its bucket"
 
   permissions = [
     "storage.multipartUploads.abort",
@@ -65,7 +65,7 @@ resource "google_storage_bucket_iam_member" "this" {
   member = google_service_account.this.member
 }
 
-# The only credentials by which Google's storage is spoken to in S3's protocol, and signs URLs of it.
+# Cloud Storage accepts only HMAC keys for S3 requests and for presigned S3 URLs.
 resource "google_storage_hmac_key" "this" {
   project               = var.project
   service_account_email = google_service_account.this.email

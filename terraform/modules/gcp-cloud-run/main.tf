@@ -4,7 +4,7 @@ locals {
     ENTREPOT_LOG_FORMAT = "json"
     AWS_ACCESS_KEY_ID   = google_storage_hmac_key.this.access_id
     AWS_REGION          = "auto"
-    # Answers of a known size are limited to 32 MiB there.
+    # Cloud Run limits responses with a Content-Length to 32 MiB.
     ENTREPOT_MISS = "redirect"
   }, var.environment)
 }
@@ -88,7 +88,7 @@ resource "google_cloud_run_v2_service" "this" {
         failure_threshold = 15
 
         http_get {
-          path = "/healthz" # the bucket is asked by the first request that needs it
+          path = "/healthz" # not /readyz, which would access the bucket at every start
         }
       }
     }

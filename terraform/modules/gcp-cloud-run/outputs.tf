@@ -8,12 +8,12 @@ module "client_config" {
 }
 
 output "url" {
-  description = "URL that clients reach entrepot under."
+  description = "URL of entrepot for clients."
   value       = local.url
 }
 
 output "client_config" {
-  description = "What clients are told, by the file that it goes into."
+  description = "Client configuration by file."
   value       = module.client_config.config
 }
 
@@ -28,11 +28,11 @@ output "service_name" {
 }
 
 output "service_account" {
-  description = "E-mail address of the service account that entrepot has."
+  description = "E-mail address of entrepot's service account."
   value       = google_service_account.this.email
 }
 
 output "domain_records" {
-  description = "Records that the domain needs in DNS; empty without one."
+  description = "DNS records that the domain needs. Empty without a domain."
   value       = try(google_cloud_run_domain_mapping.this[0].status[0].resource_records, [])
 }

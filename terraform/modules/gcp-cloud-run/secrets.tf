@@ -8,7 +8,7 @@ resource "google_secret_manager_secret" "hmac" {
   }
 }
 
-# Write-only, so that the state has the key once, with google_storage_hmac_key, and not twice.
+# Write-only, so that the state has the key only once, in google_storage_hmac_key.
 resource "google_secret_manager_secret_version" "hmac" {
   secret                 = google_secret_manager_secret.hmac.id
   secret_data_wo         = google_storage_hmac_key.this.secret

@@ -2,8 +2,7 @@ locals {
   root = var.prefix == "" ? "" : "${var.prefix}/"
   arn  = "arn:aws:s3:::${var.bucket}"
 
-  # All that entrepot does in its bucket. It asks for each of these before it says that it is ready, and names the one that
-  # is missing.
+  # All permissions that entrepot needs in its bucket. Its readiness check tries each of them and names a missing one.
   permissions = {
     Version = "2012-10-17"
     Statement = [

@@ -4,12 +4,12 @@ output "bucket" {
 }
 
 output "policy_json" {
-  description = "What the user is permitted, and no more."
+  description = "Policy of the user, with only the permissions that entrepot needs."
   value       = jsonencode(local.permissions)
 }
 
 output "environment" {
-  description = "Variables of entrepot, but for the secret key."
+  description = "Environment variables of entrepot, except the secret key."
   value = merge(
     {
       ENTREPOT_STORE    = "${startswith(var.endpoint, "https://") ? "minio" : "minio+http"}://${replace(var.endpoint, "/^https?:\\/\\//", "")}/${minio_s3_bucket.this.bucket}${var.prefix == "" ? "" : "/${var.prefix}"}"
@@ -20,7 +20,7 @@ output "environment" {
 }
 
 output "secret_key" {
-  description = "What AWS_SECRET_ACCESS_KEY has to be. It is in the state: the provider makes it, and has no other way to give it."
+  description = "Value of AWS_SECRET_ACCESS_KEY. The state contains it, since the provider generates it."
   value       = minio_iam_user.this.secret
   sensitive   = true
 }

@@ -1,7 +1,6 @@
 //go:build bench
 
-// Command bare is the limit that hits are measured against: an echo handler that answers every request with one
-// constant 307, and does nothing else.
+// Command bare is the baseline for hits: an echo handler that answers every request with a constant 307.
 package main
 
 import (

@@ -12,14 +12,14 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// balancer is a running load balancer with the configuration that docs/load-balancer.md has.
+// A balancer is a running load balancer with the configuration from docs/load-balancer.md.
 type balancer struct {
 	name    string
 	addr    string
 	process *testenv.Process
 }
 
-// nginxMain is what a distribution's nginx.conf has around the file of the docs.
+// nginxMain is the main configuration, which a distribution's nginx.conf provides in production.
 const nginxMain = `
 daemon off;
 user root;
@@ -28,7 +28,7 @@ pid %[1]s/nginx.pid;
 error_log stderr warn;
 events { worker_connections 1024; }
 http {
-    log_format tries '$time_iso8601 $status $body_bytes_sent "$request" to=$upstream_addr said=$upstream_status took=$upstream_response_time agent="$http_user_agent"';
+    log_format tries '$time_iso8601 $status $body_bytes_sent "$request" to=$upstream_addr status=$upstream_status took=$upstream_response_time agent="$http_user_agent"';
     access_log /dev/stdout tries;
     client_body_temp_path %[1]s/body;
     proxy_temp_path %[1]s/proxy;
@@ -50,7 +50,7 @@ func startNginx(t *testing.T, replicas []string) *balancer {
 	return b
 }
 
-// haproxyMain is what a distribution's haproxy.cfg has besides.
+// haproxyMain is the global section, which a distribution's haproxy.cfg provides in production.
 const haproxyMain = `
 global
     log stdout format raw local0
@@ -68,7 +68,7 @@ func startHAProxy(t *testing.T, replicas []string) *balancer {
 	return b
 }
 
-// documented is the configuration that the docs have for a balancer, with the addresses of this test in place of theirs.
+// documented returns a balancer's configuration from docs/load-balancer.md, with this test's addresses.
 func documented(t *testing.T, language, listen, here string, replicas []string) string {
 	t.Helper()
 	path := filepath.Join(testenv.Root(), "docs", "load-balancer.md")
@@ -79,7 +79,7 @@ func documented(t *testing.T, language, listen, here string, replicas []string) 
 	_, after, found := strings.Cut(string(text), "```"+language+"\n")
 	config, _, ended := strings.Cut(after, "\n```\n")
 	if !found || !ended {
-		t.Fatalf("%s has no block of %s", path, language)
+		t.Fatalf("%s has no %s code block", path, language)
 	}
 	swap := []string{listen, here}
 	for i, addr := range replicas {
@@ -87,7 +87,7 @@ func documented(t *testing.T, language, listen, here string, replicas []string) 
 	}
 	for i := 0; i < len(swap); i += 2 {
 		if strings.Count(config, swap[i]) != 1 {
-			t.Fatalf("the block of %s in %s should have %q once", language, path, swap[i])
+			t.Fatalf("%s: the %s code block must contain %q exactly once", path, language, swap[i])
 		}
 	}
 	return strings.NewReplacer(swap...).Replace(config) + "\n"
@@ -102,7 +102,7 @@ func write(t *testing.T, folder, name, text string) string {
 	return path
 }
 
-// quiet is a test that does not show the last output of each process when it fails: the diary has what counts.
+// quiet suppresses the output of each process when the test fails. The journal has the relevant part.
 type quiet struct{ testing.TB }
 
 func (quiet) Failed() bool { return false }

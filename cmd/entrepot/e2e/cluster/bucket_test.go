@@ -17,7 +17,7 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// bucket is where all replicas keep their state, looked at behind their backs.
+// bucket gives the test direct access to the replicas' bucket.
 type bucket struct {
 	server *testenv.S3
 	name   string
@@ -35,19 +35,19 @@ func (b bucket) list(t *testing.T, prefix string) []minio.ObjectInfo {
 	return objects
 }
 
-// await waits for the blobs of all images, for a while: clients have all bytes a little before the bucket has the blob.
-func (b bucket) await(t *testing.T, s *shelf) {
+// waitForBlobs waits up to a minute until the bucket has the blobs of all images. A client has all bytes shortly before.
+func (b bucket) waitForBlobs(t *testing.T, c *catalog) {
 	t.Helper()
-	images, _ := s.all()
+	images, _ := c.all()
 	for range 60 {
-		there := map[string]bool{}
+		stored := map[string]bool{}
 		for _, object := range b.list(t, "public/blobs/") {
-			there[path.Base(object.Key)] = true
+			stored[path.Base(object.Key)] = true
 		}
 		missing := 0
 		for _, img := range images {
 			for _, blob := range img.blobs() {
-				if !there[blob.Digest.Encoded()] {
+				if !stored[blob.Digest.Encoded()] {
 					missing++
 				}
 			}
@@ -59,28 +59,28 @@ func (b bucket) await(t *testing.T, s *shelf) {
 	}
 }
 
-// check looks whether everything that is visible is what its key says, and whether all images are there.
-func (b bucket) check(t *testing.T, d *diary, images []image) {
+// check fails the test unless every stored blob and manifest matches its digest and all images are complete.
+func (b bucket) check(t *testing.T, j *journal, images []image) {
 	t.Helper()
-	there := map[string]bool{}
+	stored := map[string]bool{}
 	for _, object := range append(b.list(t, "public/blobs/"), b.list(t, "public/manifests/")...) {
 		got := b.hash(t, object.Key)
 		if path.Base(object.Key) != got {
-			d.fail(t, "bucket", "%s has the bytes of %s", object.Key, got)
+			j.fail(t, "bucket", "%s has hash %s", object.Key, got)
 		}
-		there[object.Key] = true
+		stored[object.Key] = true
 	}
 	for _, img := range images {
-		if key := "public/manifests/sha256/" + img.Digest.Encoded(); !there[key] {
-			d.fail(t, "bucket", "%s of %s is missing", key, img.name())
+		if key := "public/manifests/sha256/" + img.Digest.Encoded(); !stored[key] {
+			j.fail(t, "bucket", "%s of %s is missing", key, img.name())
 		}
 		for _, blob := range img.blobs() {
 			key := "public/blobs/sha256/" + blob.Digest.Encoded()
-			if !there[key] {
-				d.fail(t, "bucket", "%s of %s is missing", key, img.name())
+			if !stored[key] {
+				j.fail(t, "bucket", "%s of %s is missing", key, img.name())
 			}
 			for _, upload := range b.server.Uploads(t, b.name, key) {
-				d.fail(t, "bucket", "an upload of %s was neither completed nor aborted: %s", img.name(), upload)
+				j.fail(t, "bucket", "upload of %s neither completed nor aborted: %s", img.name(), upload)
 			}
 		}
 	}
@@ -100,20 +100,19 @@ func (b bucket) hash(t *testing.T, key string) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// leftovers are what fills have left behind, by what was filled, and how much that is.
-func (b bucket) leftovers(t *testing.T) (of map[string]int, text string) {
+// leftovers counts the objects that fills left behind, by blob or kind. text is a summary with their total size.
+func (b bucket) leftovers(t *testing.T) (left map[string]int, text string) {
 	t.Helper()
-	of = map[string]int{}
+	left = map[string]int{}
 	bytes := int64(0)
 	for _, object := range b.list(t, "public/fills/") {
 		kind, rest, _ := strings.Cut(strings.TrimPrefix(object.Key, "public/fills/"), "/")
-		what := kind
 		if kind == "sha256" {
-			what, _, _ = strings.Cut(rest, "/")
-			what = "blob " + what[:8]
+			blob, _, _ := strings.Cut(rest, "/")
+			kind = "blob " + blob[:8]
 		}
-		of[what]++
+		left[kind]++
 		bytes += object.Size
 	}
-	return of, fmt.Sprintf("%s (%.1f MB)", counts(of), float64(bytes)/1e6)
+	return left, fmt.Sprintf("%s (%.1f MB)", counts(left), float64(bytes)/1e6)
 }

@@ -11,52 +11,52 @@ import (
 	"time"
 )
 
-// strike is something that was done to the cluster.
-type strike struct {
+// A fault is a fault injected into the cluster.
+type fault struct {
 	kind       string
-	begun, end time.Time // end is zero while it lasts
+	begun, end time.Time // end is zero while the fault lasts
 }
 
-// chaos strikes by dice. One slot is struck once at a time; the bucket may be gone besides.
+// chaos injects random faults. Each replica has at most one fault at any time; the bucket can be down in addition.
 type chaos struct {
-	*world
-	chance  *rand.Rand
-	strikes []*strike
-	lasting []*lasting
-	struck  map[*slot]bool
-	rolls   []*slot // that are to be rolled, one by one
+	*cluster
+	random   *rand.Rand
+	faults   []*fault
+	active   []*activeFault
+	faulty   map[*slot]bool
+	restarts []*slot // waiting for a restart, one after the other
 }
 
-// lasting is a strike that has to be ended: when it is time, and is ready to be.
-type lasting struct {
-	*strike
-	slot  *slot // nil: the bucket's
+// An activeFault is a fault that chaos still has to undo. It ends when its time is over and ready returns true.
+type activeFault struct {
+	*fault
+	slot  *slot // nil for the bucket
 	due   time.Time
-	ready func() bool // nil: it is
+	ready func() bool // nil: always ready
 	undo  func()
 }
 
-// The kinds of strikes, and how often each is thrown.
-var dice = []struct {
-	kind string
-	odds int
+// faultKinds are the kinds of faults with their relative frequencies.
+var faultKinds = []struct {
+	kind   string
+	weight int
 }{
-	{"kill", 4}, {"pause", 4}, {"roll", 2}, {"roll all", 1}, {"cut", 2}, {"block", 2}, {"slow", 2}, {"bucket stop", 2},
+	{"kill", 4}, {"pause", 4}, {"restart", 2}, {"rolling restart", 1}, {"cut", 2}, {"block", 2}, {"slow", 2}, {"bucket stop", 2},
 }
 
-func newChaos(w *world, chance *rand.Rand) *chaos {
-	return &chaos{world: w, chance: chance, struck: map[*slot]bool{}}
+func newChaos(c *cluster, random *rand.Rand) *chaos {
+	return &chaos{cluster: c, random: random, faulty: map[*slot]bool{}}
 }
 
-// rage strikes until a moment, or until stop is closed, and leaves all as it was.
-func (c *chaos) rage(t *testing.T, until time.Time, stop <-chan struct{}) {
+// run injects faults until a time, or until stop is closed. Then it undoes all faults.
+func (c *chaos) run(t *testing.T, until time.Time, stop <-chan struct{}) {
 	t.Helper()
 	next := time.Now().Add(2 * time.Second)
 	for time.Now().Before(until) {
-		c.end(t, false)
-		c.roll(t)
+		c.undo(t, false)
+		c.restart(t)
 		if time.Now().After(next) {
-			c.strike(t)
+			c.inject(t)
 			next = time.Now().Add(c.between(time.Second, 4*time.Second))
 		}
 		select {
@@ -65,94 +65,93 @@ func (c *chaos) rage(t *testing.T, until time.Time, stop <-chan struct{}) {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	c.rolls = nil
-	for len(c.lasting) > 0 {
-		c.end(t, true)
+	c.restarts = nil
+	for len(c.active) > 0 {
+		c.undo(t, true)
 		time.Sleep(50 * time.Millisecond)
 	}
-	c.diary.note("chaos", "is over")
+	c.journal.add("chaos", "all faults undone")
 }
 
-// end ends what has lasted long enough.
-func (c *chaos) end(t *testing.T, all bool) {
+// undo undoes the faults that are due, or all.
+func (c *chaos) undo(t *testing.T, all bool) {
 	t.Helper()
-	left := c.lasting[:0]
-	for _, l := range c.lasting {
-		if !all && time.Now().Before(l.due) || l.ready != nil && !l.ready() {
-			left = append(left, l)
+	left := c.active[:0]
+	for _, a := range c.active {
+		if !all && time.Now().Before(a.due) || a.ready != nil && !a.ready() {
+			left = append(left, a)
 			continue
 		}
-		l.undo()
-		l.strike.end = time.Now()
-		delete(c.struck, l.slot)
-		c.diary.note("chaos", "end of %s", l.kind)
+		a.undo()
+		a.fault.end = time.Now()
+		delete(c.faulty, a.slot)
+		c.journal.add("chaos", "end of %s", a.kind)
 	}
-	c.lasting = left
+	c.active = left
 }
 
-// strike does something to a slot that is well, or to the bucket.
-func (c *chaos) strike(t *testing.T) {
+// inject injects a random fault. It does nothing if it picks a replica that has a fault already.
+func (c *chaos) inject(t *testing.T) {
 	t.Helper()
-	kind := c.throw()
-	s := c.slots[c.chance.IntN(len(c.slots))]
+	kind := c.pickKind()
+	s := c.slots[c.random.IntN(len(c.slots))]
 	switch {
 	case kind == "bucket stop":
 		c.stopBucket(t)
-	case kind == "roll all":
-		if c.rolls == nil {
-			c.rolls = append(c.rolls, c.slots...)
+	case kind == "rolling restart":
+		if c.restarts == nil {
+			c.restarts = append(c.restarts, c.slots...)
 		}
-	case c.struck[s]: // it has enough to bear
+	case c.faulty[s]:
 	case kind == "kill":
 		c.begin(s, kind, c.between(0, 4*time.Second), nil, func() { c.start(t, s) })
 		s.process.Kill()
 	case kind == "pause":
 		s.process.Signal(t, syscall.SIGSTOP)
 		c.begin(s, kind, c.between(time.Second, 14*time.Second), nil, func() { s.process.Signal(t, syscall.SIGCONT) })
-	case kind == "roll":
-		c.rolls = append(c.rolls, s)
+	case kind == "restart":
+		c.restarts = append(c.restarts, s)
 	case kind == "cut":
-		c.begin(s, kind, c.between(time.Second, 8*time.Second), nil, func() { s.way.Mend(t) })
-		s.way.Cut(t)
+		c.begin(s, kind, c.between(time.Second, 8*time.Second), nil, func() { s.link.Restore(t) })
+		s.link.Cut(t)
 	case kind == "block":
-		c.begin(s, kind, c.between(time.Second, 8*time.Second), nil, func() { s.way.Mend(t) })
-		s.way.Block(t)
+		c.begin(s, kind, c.between(time.Second, 8*time.Second), nil, func() { s.link.Restore(t) })
+		s.link.Block(t)
 	case kind == "slow":
-		c.begin(s, kind, c.between(3*time.Second, 12*time.Second), nil, func() { s.way.Mend(t) })
-		s.way.Slow(t, 300_000)
+		c.begin(s, kind, c.between(3*time.Second, 12*time.Second), nil, func() { s.link.Restore(t) })
+		s.link.Slow(t, 300_000)
 	}
 }
 
-// roll has the next of those that are to be rolled end by itself, and puts another in its place, when the one before it
-// is back.
-func (c *chaos) roll(t *testing.T) {
+// restart terminates the next replica that waits for a restart, once the previous one is back.
+func (c *chaos) restart(t *testing.T) {
 	t.Helper()
-	if len(c.rolls) == 0 || c.isRolling() || c.struck[c.rolls[0]] {
+	if len(c.restarts) == 0 || c.isRestarting() || c.faulty[c.restarts[0]] {
 		return
 	}
-	s := c.rolls[0]
-	c.rolls = c.rolls[1:]
-	c.begin(s, "roll", 0, func() bool { return hasEnded(s) }, func() { c.start(t, s) })
+	s := c.restarts[0]
+	c.restarts = c.restarts[1:]
+	c.begin(s, "restart", 0, func() bool { return hasExited(s) }, func() { c.start(t, s) })
 	s.process.Signal(t, syscall.SIGTERM)
 }
 
-func (c *chaos) isRolling() bool {
-	for _, l := range c.lasting {
-		if l.kind == "roll" {
+func (c *chaos) isRestarting() bool {
+	for _, a := range c.active {
+		if a.kind == "restart" {
 			return true
 		}
 	}
 	return false
 }
 
-func hasEnded(s *slot) bool {
+func hasExited(s *slot) bool {
 	return s.process.Cmd.Process.Signal(syscall.Signal(0)) == os.ErrProcessDone
 }
 
 func (c *chaos) stopBucket(t *testing.T) {
 	t.Helper()
-	for _, l := range c.lasting {
-		if l.slot == nil {
+	for _, a := range c.active {
+		if a.slot == nil {
 			return
 		}
 	}
@@ -161,41 +160,41 @@ func (c *chaos) stopBucket(t *testing.T) {
 	server.Stop()
 }
 
-func (c *chaos) begin(s *slot, kind string, lasts time.Duration, ready func() bool, undo func()) {
+func (c *chaos) begin(s *slot, kind string, duration time.Duration, ready func() bool, undo func()) {
 	now := time.Now()
-	begun := &strike{kind: kind, begun: now}
-	c.strikes = append(c.strikes, begun)
-	c.lasting = append(c.lasting, &lasting{strike: begun, slot: s, due: now.Add(lasts), ready: ready, undo: undo})
+	begun := &fault{kind: kind, begun: now}
+	c.faults = append(c.faults, begun)
+	c.active = append(c.active, &activeFault{fault: begun, slot: s, due: now.Add(duration), ready: ready, undo: undo})
 	if s != nil {
-		c.struck[s] = true
-		c.diary.note("chaos", "%s of %s for %.1f s", kind, s.name, lasts.Seconds())
+		c.faulty[s] = true
+		c.journal.add("chaos", "%s of %s for %.1f s", kind, s.name, duration.Seconds())
 	} else {
-		c.diary.note("chaos", "%s for %.1f s", kind, lasts.Seconds())
+		c.journal.add("chaos", "%s for %.1f s", kind, duration.Seconds())
 	}
 }
 
-func (c *chaos) throw() string {
-	all := 0
-	for _, d := range dice {
-		all += d.odds
+func (c *chaos) pickKind() string {
+	total := 0
+	for _, k := range faultKinds {
+		total += k.weight
 	}
-	n := c.chance.IntN(all)
-	for _, d := range dice {
-		if n -= d.odds; n < 0 {
-			return d.kind
+	n := c.random.IntN(total)
+	for _, k := range faultKinds {
+		if n -= k.weight; n < 0 {
+			return k.kind
 		}
 	}
-	panic("the odds do not add up")
+	panic("unreachable: n is less than the sum of the weights")
 }
 
 func (c *chaos) between(least, most time.Duration) time.Duration {
-	return least + time.Duration(c.chance.Int64N(int64(most-least)))
+	return least + time.Duration(c.random.Int64N(int64(most-least)))
 }
 
 func (c *chaos) String() string {
 	kinds := map[string]int{}
-	for _, s := range c.strikes {
-		kinds[s.kind]++
+	for _, f := range c.faults {
+		kinds[f.kind]++
 	}
-	return fmt.Sprintf("%d strikes: %s", len(c.strikes), counts(kinds))
+	return fmt.Sprintf("%d faults: %s", len(c.faults), counts(kinds))
 }

@@ -15,54 +15,54 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// client pulls images through one of the balancers, after the manner of a real one.
+// A client pulls images through a load balancer, with the behavior of a real client.
 type client struct {
 	name     string
-	manner   manner
+	behavior behavior
 	balancer *balancer
 	http     *http.Client
-	chance   *rand.Rand
-	diary    *diary
-	figures  *figures
+	random   *rand.Rand
+	journal  *journal
+	stats    *stats
 }
 
-// newClient is one that is near the bucket, or far from it: see farClients.
-func newClient(name string, m manner, b *balancer, address string, chance *rand.Rand, d *diary, f *figures) *client {
+// newClient returns a client that connects from address, which is nearClients or farClients.
+func newClient(name string, behavior behavior, balancer *balancer, address string, random *rand.Rand, j *journal, s *stats) *client {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
 	return &client{
-		name: name, manner: m, balancer: b, chance: chance, diary: d, figures: f,
+		name: name, behavior: behavior, balancer: balancer, random: random, journal: j, stats: s,
 		http: &http.Client{Transport: &http.Transport{
 			DialContext:           dialer.DialContext,
-			ResponseHeaderTimeout: 30 * time.Second, // as containerd's since 2.3
+			ResponseHeaderTimeout: 30 * time.Second, // as in containerd since 2.3
 			DisableCompression:    true,
 		}},
 	}
 }
 
 var (
-	// errWrong is what no fault of anything may be the cause of.
-	errWrong = errors.New("complete, and wrong")
-	// errRefused: an answer that tells a client that there is no such thing, or that it may not have it.
+	// errCorrupt means that a response was complete but wrong. No fault may cause it.
+	errCorrupt = errors.New("complete but wrong")
+	// errRefused means that the response denied access or that the content exists.
 	errRefused = errors.New("refused")
 )
 
-// hopeless tells whether trying again is not what a client would do.
-func hopeless(err error) bool { return errors.Is(err, errWrong) || errors.Is(err, errRefused) }
+// permanent reports whether a client would not retry after err.
+func permanent(err error) bool { return errors.Is(err, errCorrupt) || errors.Is(err, errRefused) }
 
-// statusError is an answer other than the one that was hoped for.
+// A statusError is a response with an unexpected status.
 type statusError struct {
 	status   int
-	from     string
-	redirect bool // it came from the bucket
+	host     string
+	redirect bool // the bucket sent it
 	text     string
 }
 
 func (e *statusError) Error() string {
-	return fmt.Sprintf("%d from %s: %.300q", e.status, e.from, e.text)
+	return fmt.Sprintf("status %d from %s: %.300q", e.status, e.host, e.text)
 }
 
-// ask asks for a path of the registry once, from an offset on. The answer is 200, or 206 where the offset is not 0.
-func (c *client) ask(ctx context.Context, path string, offset int64) (*http.Response, error) {
+// get requests a path of the registry once, starting at offset. The response has status 200, or 206 if offset is not 0.
+func (c *client) get(ctx context.Context, path string, offset int64) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.balancer.addr+path, nil)
 	if err != nil {
 		return nil, err
@@ -76,51 +76,51 @@ func (c *client) ask(ctx context.Context, path string, offset int64) (*http.Resp
 	for _, mediaType := range upstreamtest.ManifestTypes() {
 		req.Header.Add("Accept", mediaType)
 	}
-	asked := time.Now()
-	c.figures.requests.Add(1)
+	began := time.Now()
+	c.stats.requests.Add(1)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		c.figures.broken.Add(1)
+		c.stats.failed.Add(1)
 		return nil, err
 	}
 	if resp.StatusCode == want {
-		c.figures.answered(time.Since(asked))
+		c.stats.responded(time.Since(began))
 		return resp, nil
 	}
 	defer resp.Body.Close()
-	said, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // what can be had of an explanation
-	c.figures.status(resp.StatusCode)
-	status := &statusError{resp.StatusCode, resp.Request.URL.Host, resp.Request.Response != nil, string(said)}
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // part of the explanation is better than none
+	c.stats.status(resp.StatusCode)
+	status := &statusError{resp.StatusCode, resp.Request.URL.Host, resp.Request.Response != nil, string(text)}
 	if resp.StatusCode < 500 {
 		return nil, fmt.Errorf("%w: %w", errRefused, status)
 	}
 	return nil, status
 }
 
-// pull pulls an image, and does so again and again where the client gives up, as whoever wants it would, until ctx ends.
+// pull pulls an image. If the client gives up, pull starts the client again, as a user or the kubelet would, until ctx ends.
 func (c *client) pull(ctx context.Context, img image) error {
 	began := time.Now()
-	cellar := newCellar()
+	have := newProgress()
 	for round := 1; ; round++ {
-		err := c.round(ctx, img, cellar)
+		err := c.round(ctx, img, have)
 		if err == nil {
-			c.figures.pulled(time.Since(began), round)
+			c.stats.pulled(time.Since(began), round)
 			if round > 1 || time.Since(began) > 30*time.Second {
-				c.diary.note(c.name, "has %s after %.1f s, at try %d", img.name(), time.Since(began).Seconds(), round)
+				c.journal.add(c.name, "pulled %s after %.1f s, in round %d", img.name(), time.Since(began).Seconds(), round)
 			}
 			return nil
 		}
-		if hopeless(err) {
+		if permanent(err) {
 			return fmt.Errorf("pull %s: %w", img.name(), err)
 		}
-		c.diary.note(c.name, "gives up %s at try %d after %.1f s: %v", img.name(), round, time.Since(began).Seconds(), err)
-		if ctx.Err() != nil || c.manner.again == 0 {
-			return fmt.Errorf("pull %s: given up after %d tries and %.0f s: %w", img.name(), round, time.Since(began).Seconds(), err)
+		c.journal.add(c.name, "gave up %s in round %d after %.1f s: %v", img.name(), round, time.Since(began).Seconds(), err)
+		if ctx.Err() != nil || c.behavior.pause == 0 {
+			return fmt.Errorf("pull %s: gave up after %d rounds and %.0f s: %w", img.name(), round, time.Since(began).Seconds(), err)
 		}
-		if !c.manner.keeps {
-			cellar = newCellar()
+		if !c.behavior.resumes {
+			have = newProgress()
 		}
-		c.sleep(ctx, c.manner.again)
+		c.sleep(ctx, c.behavior.pause)
 	}
 }
 

@@ -15,180 +15,183 @@ import (
 )
 
 const (
-	clients = 30
-	// patience is how long a pull may take in all; the slowest are those whose clients had to be asked several times.
-	patience = 4 * time.Minute
+	numClients = 30
+	// pullTimeout limits a pull, including the pauses after which the client is started again.
+	pullTimeout = 4 * time.Minute
 )
 
-func TestThirtyClientsPullFromReplicasThatDieAllTheTime(t *testing.T) {
-	seed, lasts := settings(t)
-	t.Logf("ENTREPOT_TEST_SEED=%d ENTREPOT_CLUSTER_DURATION=%s", seed, lasts)
-	w := newWorld(t, seed)
-	c := &crowd{world: w, figures: newFigures(), shelf: newShelf(), stop: make(chan struct{})}
+func TestPullsSucceedWhileReplicasDie(t *testing.T) {
+	seed, duration := settings(t)
+	t.Logf("ENTREPOT_TEST_SEED=%d ENTREPOT_CLUSTER_DURATION=%s", seed, duration)
+	c := newCluster(t, seed)
+	pool := &clients{cluster: c, stats: newStats(), catalog: newCatalog(), stop: make(chan struct{})}
 	t.Cleanup(func() {
-		logs := w.logs(t)
-		w.diary.keep(t, logs)
+		logs := c.logs(t)
+		c.journal.save(t, logs)
 		if t.Failed() {
-			t.Logf("ENTREPOT_TEST_SEED=%d ENTREPOT_CLUSTER_DURATION=%s", seed, lasts)
-			w.diary.show(t, logs)
+			t.Logf("ENTREPOT_TEST_SEED=%d ENTREPOT_CLUSTER_DURATION=%s", seed, duration)
+			c.journal.print(t, logs)
 		}
 	})
-	// Each has dice of its own, so that what one does not throw leaves the others' as they are.
-	dice := func(of uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, of)) }
+	// Every user has its own generator, so that none depends on how often the others draw.
+	random := func(user uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, user)) }
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	books := newBooks(w.upstream)
-	var beside sync.WaitGroup
+	traffic := newTraffic(c.upstream)
+	var background sync.WaitGroup
 	publishing, stopPublishing := context.WithCancel(ctx)
-	beside.Go(func() { w.publish(publishing, dice(0), c.shelf) })
-	beside.Go(func() { books.keep(ctx) })
-	c.come(t, ctx, dice)
+	background.Go(func() { c.publish(publishing, random(0), pool.catalog) })
+	background.Go(func() { traffic.record(ctx) })
+	background.Go(func() { c.odd.run(publishing, random(3)) })
+	c.odd.startClients(t, publishing, &background, random)
+	pool.startAll(t, ctx, random)
 
-	chaos := newChaos(w, dice(1))
-	chaos.rage(t, time.Now().Add(lasts), c.stop)
+	chaos := newChaos(c, random(1))
+	chaos.run(t, time.Now().Add(duration), pool.stop)
 	stopPublishing()
-	c.leave()
+	pool.stopAll()
 
 	if !t.Failed() {
-		w.settle(t)
-		c.calm(t, w.push(dice(2), c.shelf))
-		w.bucket.await(t, c.shelf)
+		c.waitReady(t)
+		pool.pullWithoutFaults(t, c.push(random(2), pool.catalog))
+		c.bucket.waitForBlobs(t, pool.catalog)
+		c.odd.pullWithoutFaults(t)
 	}
+	peak := c.peakMemory(t)
 	cancel()
-	beside.Wait()
-	images, _ := c.shelf.all()
+	background.Wait()
+	images, _ := pool.catalog.all()
 	if !t.Failed() {
-		w.bucket.check(t, w.diary, images)
+		c.bucket.check(t, c.journal, images)
 	}
-	left, text := w.bucket.leftovers(t)
-	if len(left) > len(chaos.strikes) {
-		w.diary.fail(t, "bucket", "%d strikes have left more behind than they can have: %s", len(chaos.strikes), text)
+	left, text := c.bucket.leftovers(t)
+	if len(left) > len(chaos.faults) {
+		c.journal.fail(t, "bucket", "more leftovers than %d faults can cause: %s", len(chaos.faults), text)
 	}
 	var sent, size int64
 	if !t.Failed() {
-		sent, size = books.check(t, w.diary, images, chaos.strikes)
+		sent, size = traffic.check(t, c.journal, images, chaos.faults)
 	}
-	asked := books.checkManifests(t, w.diary, images, chaos.strikes)
-	t.Logf("FIGURES cluster, seed %d, %s, %d clients: %s; %s; upstream sent %.1f MB, %.3f times the %d images (%s); left behind in the bucket: %s",
-		seed, lasts, clients, c.figures, chaos, float64(sent)/1e6, float64(sent)/float64(max(1, size)), len(images), asked, text)
+	manifests := traffic.checkManifests(t, c.journal, images, chaos.faults)
+	t.Logf("FIGURES cluster, seed %d, %s, %d clients: %s; %s; upstream sent %.1f MB, %.3f times the %d images (%s); leftovers in the bucket: %s; peak memory of a replica %d MB",
+		seed, duration, numClients, pool.stats, chaos, float64(sent)/1e6, float64(sent)/float64(max(1, size)), len(images), manifests, text, peak>>20)
 }
 
-// settings are how the test is repeated, and how long it lasts.
-func settings(t *testing.T) (seed uint64, lasts time.Duration) {
+// settings reads the seed and the duration from the environment.
+func settings(t *testing.T) (seed uint64, duration time.Duration) {
 	t.Helper()
-	seed, lasts = uint64(time.Now().UnixNano()%1_000_000), 3*time.Minute
+	seed, duration = uint64(time.Now().UnixNano()%1_000_000), 3*time.Minute
 	var err, err2 error
 	if text := os.Getenv("ENTREPOT_TEST_SEED"); text != "" {
 		seed, err = strconv.ParseUint(text, 10, 64)
 	}
 	if text := os.Getenv("ENTREPOT_CLUSTER_DURATION"); text != "" {
-		lasts, err2 = time.ParseDuration(text)
+		duration, err2 = time.ParseDuration(text)
 	}
 	if err := errors.Join(err, err2); err != nil {
 		t.Fatal(err)
 	}
-	return seed, lasts
+	return seed, duration
 }
 
-// crowd is all clients.
-type crowd struct {
-	*world
-	figures *figures
-	shelf   *shelf
-	clients []*client
+// clients are all clients of the cluster.
+type clients struct {
+	*cluster
+	stats   *stats
+	catalog *catalog
+	all     []*client
 
 	pulling sync.WaitGroup
 	once    sync.Once
-	stop    chan struct{} // closed when clients are to pull no more, for the time is over or one has failed
+	stop    chan struct{} // closed when the clients should stop: the time is over, or a client failed
 }
 
-// come has all clients pull in a loop: half of them by each balancer, a third of them without redirects, and some of
-// them real programs.
-func (c *crowd) come(t *testing.T, ctx context.Context, dice func(uint64) *rand.Rand) {
+// startAll starts all clients. Half of them use each balancer, a third gets no redirects, and some are real programs.
+func (c *clients) startAll(t *testing.T, ctx context.Context, random func(uint64) *rand.Rand) {
 	t.Helper()
-	manners := []manner{docker, containerd, crane}
-	for i := range clients {
-		m, address := manners[i%len(manners)], nearClients
-		if i/len(manners)%3 == 2 {
+	behaviors := []behavior{docker, containerd, crane}
+	for i := range numClients {
+		b, address := behaviors[i%len(behaviors)], nearClients
+		if i/len(behaviors)%3 == 2 {
 			address = farClients
 		}
 		switch i {
 		case 0, 1:
-			m, address = realCrane(t), nearClients
+			b, address = realCrane(t), nearClients
 		case 2:
-			m, address = realSkopeo(t), nearClients
+			b, address = realSkopeo(t), nearClients
 		}
-		b := c.balancers[i%len(c.balancers)]
-		name := fmt.Sprintf("%s-%d", m.name, i)
-		c.clients = append(c.clients, newClient(name, m, b, address, dice(uint64(100+i)), c.diary, c.figures))
+		balancer := c.balancers[i%len(c.balancers)]
+		name := fmt.Sprintf("%s-%d", b.name, i)
+		c.all = append(c.all, newClient(name, b, balancer, address, random(uint64(100+i)), c.journal, c.stats))
 	}
-	for _, client := range c.clients {
+	for _, client := range c.all {
 		c.pulling.Go(func() { c.loop(t, ctx, client) })
 	}
 }
 
-// loop pulls new images as they come, with others or alone, and old ones between.
-func (c *crowd) loop(t *testing.T, ctx context.Context, client *client) {
+// loop pulls new images as soon as they are published, which many clients do at once, and old ones at random times.
+func (c *clients) loop(t *testing.T, ctx context.Context, client *client) {
 	for {
-		_, arrival := c.shelf.all()
-		pause := 500*time.Millisecond + time.Duration(client.chance.Int64N(int64(4*time.Second)))
-		news := client.chance.IntN(3) == 0 // is waited for
-		if !news {
-			arrival = nil
+		_, updated := c.catalog.all()
+		pause := 500*time.Millisecond + time.Duration(client.random.Int64N(int64(4*time.Second)))
+		waitForNew := client.random.IntN(3) == 0
+		if !waitForNew {
+			updated = nil
 		}
 		select {
 		case <-c.stop:
 			return
-		case <-arrival:
+		case <-updated:
 		case <-time.After(pause):
 		}
-		images, _ := c.shelf.all()
+		images, _ := c.catalog.all()
 		if len(images) == 0 {
 			continue
 		}
 		img := images[len(images)-1]
-		if !news && client.chance.IntN(3) > 0 {
-			img = images[client.chance.IntN(len(images))]
+		if !waitForNew && client.random.IntN(3) > 0 {
+			img = images[client.random.IntN(len(images))]
 		}
-		pull, cancel := context.WithTimeout(ctx, patience)
+		pull, cancel := context.WithTimeout(ctx, pullTimeout)
 		err := client.pull(pull, img)
 		cancel()
 		if err != nil {
-			c.diary.fail(t, client.name, "%v", err)
+			c.journal.fail(t, client.name, "%v", err)
 			c.once.Do(func() { close(c.stop) })
 			return
 		}
 	}
 }
 
-// leave has all clients end the pulls that they are at.
-func (c *crowd) leave() {
+// stopAll stops all clients and waits for their current pulls.
+func (c *clients) stopAll() {
 	c.once.Do(func() { close(c.stop) })
 	c.pulling.Wait()
 }
 
-// calm has all clients pull a cold image at once, and each of the others at least once after it, with nothing in the way:
-// there is no reason then for any request to fail, and all that was left half-done is brought to its end.
-func (c *crowd) calm(t *testing.T, cold image) {
+// pullWithoutFaults makes all clients pull a cold image at once, and then every other image at least once. Without faults
+// no request may fail, and these pulls complete the fills that faults interrupted.
+func (c *clients) pullWithoutFaults(t *testing.T, cold image) {
 	t.Helper()
-	images, _ := c.shelf.all()
-	var all sync.WaitGroup
-	for i, client := range c.clients {
-		if client.manner.real == nil {
-			client.manner = strict
+	images, _ := c.catalog.all()
+	var pulls sync.WaitGroup
+	for i, client := range c.all {
+		if client.behavior.program == nil {
+			client.behavior = strict
 		}
-		client.manner.again = 0
+		client.behavior.pause = 0
 		mine := []image{cold, images[i%len(images)]}
-		for n := i + len(c.clients); n < len(images); n += len(c.clients) {
+		for n := i + len(c.all); n < len(images); n += len(c.all) {
 			mine = append(mine, images[n])
 		}
-		all.Go(func() {
+		pulls.Go(func() {
 			for _, img := range mine {
 				if err := client.pull(t.Context(), img); err != nil {
-					c.diary.fail(t, client.name, "with nothing in the way: %v", err)
+					c.journal.fail(t, client.name, "without faults: %v", err)
 				}
 			}
 		})
 	}
-	all.Wait()
+	pulls.Wait()
 }

@@ -19,51 +19,51 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// layersAtOnce is how many blobs of an image Docker and containerd fetch at a time.
-const layersAtOnce = 3
+// parallelLayers is the number of blobs that Docker and containerd fetch concurrently.
+const parallelLayers = 3
 
-// cellar is what a client has of an image.
-type cellar struct {
-	mu       sync.Mutex
-	landings map[digest.Digest]*landing
+// progress is what a client has of an image.
+type progress struct {
+	mu    sync.Mutex
+	blobs map[digest.Digest]*blobProgress
 }
 
-// landing is what a client has of a blob: so many bytes from the first on, and their hash.
-type landing struct {
+// blobProgress is what a client has of a blob: the hash of its first bytes, up to offset.
+type blobProgress struct {
 	ocispec.Descriptor
 	path   string
 	sum    hash.Hash
-	landed int64
+	offset int64
 }
 
-func newCellar() *cellar { return &cellar{landings: map[digest.Digest]*landing{}} }
+func newProgress() *progress { return &progress{blobs: map[digest.Digest]*blobProgress{}} }
 
-func (c *cellar) landing(repo string, blob ocispec.Descriptor) *landing {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.landings[blob.Digest] == nil {
-		c.landings[blob.Digest] = &landing{
+func (p *progress) blob(repo string, blob ocispec.Descriptor) *blobProgress {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.blobs[blob.Digest] == nil {
+		p.blobs[blob.Digest] = &blobProgress{
 			Descriptor: blob, sum: sha256.New(), path: "/v2/" + repo + "/blobs/" + blob.Digest.String(),
 		}
 	}
-	return c.landings[blob.Digest]
+	return p.blobs[blob.Digest]
 }
 
-// round pulls what is missing of an image, and trusts in no byte that it has not hashed.
-func (c *client) round(ctx context.Context, img image, have *cellar) error {
-	if c.manner.real != nil {
-		return c.manner.real(ctx, c, img)
+// round pulls the missing parts of an image and verifies every byte.
+func (c *client) round(ctx context.Context, img image, have *progress) error {
+	if c.behavior.program != nil {
+		return c.behavior.program(ctx, c, img)
 	}
 	if err := c.pullManifest(ctx, img); err != nil {
 		return fmt.Errorf("manifest of %s: %w", img.tag, err)
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(layersAtOnce)
+	group.SetLimit(parallelLayers)
 	for _, blob := range img.blobs() {
-		l := have.landing(img.repo, blob)
+		b := have.blob(img.repo, blob)
 		group.Go(func() error {
-			if err := c.manner.blob(ctx, c, l); err != nil {
-				return fmt.Errorf("blob %s, of which %d bytes of %d have come: %w", short(l.Digest), l.landed, l.Size, err)
+			if err := c.behavior.blob(ctx, c, b); err != nil {
+				return fmt.Errorf("blob %s after %d of %d bytes: %w", short(b.Digest), b.offset, b.Size, err)
 			}
 			return nil
 		})
@@ -72,8 +72,8 @@ func (c *client) round(ctx context.Context, img image, have *cellar) error {
 }
 
 func (c *client) pullManifest(ctx context.Context, img image) error {
-	resp, err := c.manner.begin(ctx, c, func() (*http.Response, error) {
-		return c.ask(ctx, "/v2/"+img.repo+"/manifests/"+img.tag, 0)
+	resp, err := c.behavior.request(ctx, c, func() (*http.Response, error) {
+		return c.get(ctx, "/v2/"+img.repo+"/manifests/"+img.tag, 0)
 	})
 	if err != nil {
 		return err
@@ -83,45 +83,45 @@ func (c *client) pullManifest(ctx context.Context, img image) error {
 	if err != nil {
 		return err
 	}
-	named := resp.Header.Get("Docker-Content-Digest")
-	if !bytes.Equal(body, img.Body) || named != img.Digest.String() || resp.Header.Get("Content-Type") != img.MediaType {
-		return fmt.Errorf("%w: %d bytes, called %s, of type %q", errWrong, len(body), named, resp.Header.Get("Content-Type"))
+	header := resp.Header.Get("Docker-Content-Digest")
+	if !bytes.Equal(body, img.Body) || header != img.Digest.String() || resp.Header.Get("Content-Type") != img.MediaType {
+		return fmt.Errorf("%w: %d bytes, Docker-Content-Digest %s, Content-Type %q", errCorrupt, len(body), header, resp.Header.Get("Content-Type"))
 	}
 	return nil
 }
 
-// land reads what one answer brings of a blob behind what is here, and returns nil when all is here, and right.
-func (c *client) land(ctx context.Context, l *landing) (int64, error) {
-	if l.landed == l.Size {
-		return 0, l.check()
+// fetch requests the rest of a blob once and returns the bytes received. It returns nil if the blob is complete and right.
+func (c *client) fetch(ctx context.Context, b *blobProgress) (int64, error) {
+	if b.offset == b.Size {
+		return 0, b.check()
 	}
-	resp, err := c.manner.begin(ctx, c, func() (*http.Response, error) { return c.ask(ctx, l.path, l.landed) })
+	resp, err := c.behavior.request(ctx, c, func() (*http.Response, error) { return c.get(ctx, b.path, b.offset) })
 	if err != nil {
 		return 0, err
 	}
 	defer resp.Body.Close()
-	if want := fmt.Sprintf("bytes %d-%d/%d", l.landed, l.Size-1, l.Size); l.landed > 0 && resp.Header.Get("Content-Range") != want {
-		return 0, fmt.Errorf("%w: Content-Range is %q, want %q", errWrong, resp.Header.Get("Content-Range"), want)
+	if want := fmt.Sprintf("bytes %d-%d/%d", b.offset, b.Size-1, b.Size); b.offset > 0 && resp.Header.Get("Content-Range") != want {
+		return 0, fmt.Errorf("%w: Content-Range is %q, want %q", errCorrupt, resp.Header.Get("Content-Range"), want)
 	}
-	if resp.ContentLength >= 0 && resp.ContentLength != l.Size-l.landed {
-		return 0, fmt.Errorf("%w: Content-Length is %d, with %d bytes to come", errWrong, resp.ContentLength, l.Size-l.landed)
+	if resp.ContentLength >= 0 && resp.ContentLength != b.Size-b.offset {
+		return 0, fmt.Errorf("%w: Content-Length is %d, want %d", errCorrupt, resp.ContentLength, b.Size-b.offset)
 	}
-	n, err := io.Copy(l.sum, io.LimitReader(resp.Body, l.Size-l.landed+1))
-	l.landed += n
+	n, err := io.Copy(b.sum, io.LimitReader(resp.Body, b.Size-b.offset+1))
+	b.offset += n
 	if err != nil {
-		c.figures.breaks.Add(1)
+		c.stats.cut.Add(1)
 		return n, err
 	}
-	if l.landed < l.Size && resp.ContentLength < 0 {
-		return n, io.ErrUnexpectedEOF // an answer without a length: whoever relays it may lose the end
+	if b.offset < b.Size && resp.ContentLength < 0 {
+		return n, io.ErrUnexpectedEOF // without a Content-Length, a proxy may lose the end unnoticed
 	}
-	return n, l.check()
+	return n, b.check()
 }
 
-func (l *landing) check() error {
-	got := "sha256:" + hex.EncodeToString(l.sum.Sum(nil))
-	if got != l.Digest.String() || l.landed != l.Size {
-		return fmt.Errorf("%w: %d bytes of %s, want %d of %s", errWrong, l.landed, got, l.Size, l.Digest)
+func (b *blobProgress) check() error {
+	got := "sha256:" + hex.EncodeToString(b.sum.Sum(nil))
+	if got != b.Digest.String() || b.offset != b.Size {
+		return fmt.Errorf("%w: %d bytes of %s, want %d of %s", errCorrupt, b.offset, got, b.Size, b.Digest)
 	}
 	return nil
 }

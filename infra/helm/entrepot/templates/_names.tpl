@@ -26,8 +26,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- else -}}{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{- end -}}
 {{- end -}}
 
-{{- /* What the nodes' containerd reaches the mirror as. */ -}}
+{{- /* The mirror's URL for the nodes' containerd. */ -}}
 {{- define "entrepot.nodeEndpoint" -}}
 {{- if .Values.nodes.endpoint -}}{{ .Values.nodes.endpoint }}
-{{- else -}}http://127.0.0.1:{{ required "nodes.endpoint, or service.type NodePort and service.nodePort, so that the nodes know where the mirror is" .Values.service.nodePort }}{{- end -}}
+{{- else -}}http://127.0.0.1:{{ required "nodes.enabled needs nodes.endpoint, or service.type NodePort with service.nodePort" .Values.service.nodePort }}{{- end -}}
 {{- end -}}

@@ -1,4 +1,6 @@
-// Command write puts what a package of the npm registry says of a provider into a file.
+// Command write converts an npm package of a provider to a schema file.
+//
+//	write TARBALL FILE
 package main
 
 import (

@@ -13,7 +13,7 @@ mock_provider "aws" {
   }
 }
 
-run "it_can_be_applied" {
+run "apply" {
   command = apply
   variables {
     bucket = "images-of-example"

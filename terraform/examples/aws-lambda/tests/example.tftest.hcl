@@ -4,11 +4,11 @@ mock_provider "aws" {
   }
 }
 
-run "it_can_be_applied" {
+run "apply" {
   command = apply
   variables {
     bucket = "images-of-example"
-    zip    = "main.tf" # any file will do
+    zip    = "main.tf" # any file
   }
 
   assert {

@@ -4,7 +4,7 @@ mock_provider "aws" {
   }
 }
 
-run "it_can_be_applied" {
+run "apply" {
   command = apply
   variables {
     name           = "images-of-example"

@@ -4,7 +4,7 @@ mock_provider "google" {
   }
 }
 
-run "it_can_be_applied" {
+run "apply" {
   command = apply
   variables {
     project = "team-example"

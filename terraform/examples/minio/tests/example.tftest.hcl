@@ -1,6 +1,6 @@
 mock_provider "minio" {}
 
-run "it_can_be_applied" {
+run "apply" {
   command = apply
 
   assert {

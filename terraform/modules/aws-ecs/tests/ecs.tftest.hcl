@@ -25,7 +25,7 @@ variables {
   environment         = { ENTREPOT_STORE = "s3://images" }
 }
 
-run "least" {
+run "defaults" {
   command = apply
 
   assert {
@@ -34,23 +34,23 @@ run "least" {
   }
   assert {
     condition     = length(jsondecode(aws_ecs_task_definition.this.container_definitions)) == 1
-    error_message = "entrepot alone: ${aws_ecs_task_definition.this.container_definitions}"
+    error_message = "want one container: ${aws_ecs_task_definition.this.container_definitions}"
   }
   assert {
     condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].readonlyRootFilesystem
-    error_message = "nothing is written to disk"
+    error_message = "root file system is writable"
   }
   assert {
     condition     = contains(jsondecode(aws_ecs_task_definition.this.container_definitions)[0].environment, { name = "ENTREPOT_TRUSTED_PROXIES", value = "10.0.0.0/16,10.1.0.0/16" })
-    error_message = "the load balancer is believed: ${aws_ecs_task_definition.this.container_definitions}"
+    error_message = "the load balancer is not a trusted proxy: ${aws_ecs_task_definition.this.container_definitions}"
   }
   assert {
     condition     = !strcontains(aws_iam_role_policy.execution.policy, "secretsmanager") && !strcontains(aws_iam_role_policy.execution.policy, "BatchGetImage")
-    error_message = "it may read no secret and no repository: ${aws_iam_role_policy.execution.policy}"
+    error_message = "the execution role may read secrets or repositories: ${aws_iam_role_policy.execution.policy}"
   }
   assert {
     condition     = length(aws_vpc_endpoint.s3) == 0 && length(aws_lb_listener.https) == 0 && length(aws_vpc_security_group_ingress_rule.client) == 2
-    error_message = "nothing is made that was not asked for"
+    error_message = "unexpected optional resources"
   }
 }
 
@@ -84,7 +84,7 @@ run "everything" {
   }
 }
 
-run "values_that_are_none" {
+run "invalid_values" {
   command = plan
   variables {
     name                = "Mirror"
@@ -108,14 +108,14 @@ run "values_that_are_none" {
   ]
 }
 
-run "memory_that_does_not_suit_the_processor" {
+run "memory_too_large_for_cpu" {
   command = plan
   variables { memory = 8192 }
   expect_failures = [var.memory]
 }
 
-# What is not known before it is made must not decide how many there are of something.
-run "a_network_that_is_not_there_yet" {
+# count and for_each must not depend on values that are unknown before apply.
+run "new_network" {
   command = plan
 
   module {

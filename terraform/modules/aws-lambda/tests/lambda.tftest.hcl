@@ -12,7 +12,7 @@ mock_provider "aws" {
 
 variables {
   name        = "mirror"
-  zip         = "main.tf" # any file will do
+  zip         = "main.tf" # any file
   policy_json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}"
   environment = { ENTREPOT_STORE = "s3://images" }
 }
@@ -30,23 +30,23 @@ run "function_url" {
   }
   assert {
     condition     = aws_lambda_function.this.environment[0].variables.ENTREPOT_MISS == "redirect"
-    error_message = "misses are redirected"
+    error_message = "ENTREPOT_MISS is not redirect"
   }
   assert {
     condition     = jsondecode(aws_iam_role_policy.log.policy).Statement[0].Resource == "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/mirror:*"
-    error_message = "it may write its own log alone"
+    error_message = "wrong log group: ${aws_iam_role_policy.log.policy}"
   }
   assert {
     condition     = length(aws_apigatewayv2_api.this) == 0 && length(aws_iam_role.jobs) == 0
-    error_message = "nothing is made that was not asked for"
+    error_message = "unexpected optional resources"
   }
   assert {
     condition     = length(aws_iam_role_policy.secrets) == 0
-    error_message = "it may read no secret"
+    error_message = "the function may read secrets"
   }
 }
 
-run "api_gateway_with_a_domain_and_a_job" {
+run "api_gateway_with_domain_and_job" {
   command = apply
   variables {
     zip      = null
@@ -63,15 +63,15 @@ run "api_gateway_with_a_domain_and_a_job" {
   }
   assert {
     condition     = aws_lambda_function.this.package_type == "Image" && aws_lambda_function.this.runtime == null
-    error_message = "an image has no runtime"
+    error_message = "a function from an image must not set a runtime"
   }
   assert {
     condition     = jsondecode(aws_iam_role_policy.secrets[0].policy).Statement[0].Resource == [aws_lambda_function.this.environment[0].variables.ENTREPOT_DOCKER_CONFIG]
-    error_message = "it may read its secret, and knows it by its ARN"
+    error_message = "the function may not read its secret, or lacks its ARN"
   }
   assert {
     condition     = length(aws_lambda_function_url.this) == 0 && length(aws_cloudcontrolapi_resource.invoke) == 0
-    error_message = "there is no second way in"
+    error_message = "the function has a Function URL besides the API Gateway"
   }
 }
 
@@ -81,13 +81,13 @@ run "neither_zip_nor_image" {
   expect_failures = [var.zip]
 }
 
-run "a_domain_of_a_function_url" {
+run "domain_without_api_gateway" {
   command = plan
   variables { domain = { name = "mirror.example.com", certificate_arn = "arn" } }
   expect_failures = [var.domain]
 }
 
-run "an_image_by_tag" {
+run "image_by_tag" {
   command = plan
   variables {
     zip   = null
@@ -96,19 +96,19 @@ run "an_image_by_tag" {
   expect_failures = [var.image]
 }
 
-run "a_folder_and_a_secret" {
+run "folder_and_secret_in_environment" {
   command = plan
   variables { environment = { ENTREPOT_STORE = "file:./data", ENTREPOT_CDN_KEY = "secret" } }
   expect_failures = [var.environment]
 }
 
-run "a_secret_that_entrepot_does_not_read" {
+run "unsupported_secret" {
   command = plan
   variables { secrets = { AWS_SECRET_ACCESS_KEY = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key-AAAAAA" } }
   expect_failures = [var.secrets]
 }
 
-run "values_that_are_none" {
+run "invalid_values" {
   command = plan
   variables {
     name         = "a_b"

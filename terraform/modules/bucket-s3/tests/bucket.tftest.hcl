@@ -9,7 +9,7 @@ variables {
   name = "images-of-example"
 }
 
-run "least" {
+run "defaults" {
   command = apply
 
   assert {
@@ -18,7 +18,7 @@ run "least" {
   }
   assert {
     condition     = output.cdn_url == null
-    error_message = "there is no CDN"
+    error_message = "cdn_url is not null"
   }
   assert {
     condition     = length(jsondecode(output.policy_json).Statement) == 2
@@ -52,11 +52,11 @@ run "everything" {
   }
   assert {
     condition     = [for r in aws_s3_bucket_replication_configuration.this[0].rule : r.filter[0].prefix] == [for k in ["blobs", "manifests", "tags"] : "team/images/public/${k}/"]
-    error_message = "what is on its way, and markers, are not replicated"
+    error_message = "replicates other prefixes than blobs, manifests and tags"
   }
 }
 
-run "with_a_key" {
+run "kms_key" {
   command = apply
   variables {
     kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/0"
@@ -68,7 +68,7 @@ run "with_a_key" {
   }
 }
 
-run "a_copy_of_what_a_key_encrypts" {
+run "replication_with_kms_key" {
   command = plan
   variables {
     kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/0"
@@ -77,31 +77,31 @@ run "a_copy_of_what_a_key_encrypts" {
   expect_failures = [var.replication]
 }
 
-run "a_name_with_dots" {
+run "name_with_dots" {
   command = plan
   variables { name = "images.example.com" }
   expect_failures = [var.name]
 }
 
-run "a_prefix_with_a_slash" {
+run "prefix_with_leading_slash" {
   command = plan
   variables { prefix = "/images" }
   expect_failures = [var.prefix]
 }
 
-run "an_alias_for_a_key" {
+run "kms_alias" {
   command = plan
   variables { kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:alias/images" }
   expect_failures = [var.kms_key_arn]
 }
 
-run "half_a_day" {
+run "fractional_days" {
   command = plan
   variables { fills_days = 0.5 }
   expect_failures = [var.fills_days]
 }
 
-run "no_days" {
+run "too_few_days" {
   command = plan
   variables {
     access_days    = 1
@@ -110,25 +110,25 @@ run "no_days" {
   expect_failures = [var.access_days, var.multipart_days]
 }
 
-run "a_class_that_is_not_read_at_once" {
+run "archive_storage_class" {
   command = plan
   variables { replication = { bucket_arn = "arn:aws:s3:::elsewhere", storage_class = "GLACIER" } }
   expect_failures = [var.replication]
 }
 
-run "an_alias_without_a_certificate" {
+run "alias_without_certificate" {
   command = plan
   variables { cloudfront = { public_key_pem = "-----BEGIN PUBLIC KEY-----\n", aliases = ["blobs.example.com"] } }
   expect_failures = [var.cloudfront]
 }
 
-run "a_private_key" {
+run "private_key" {
   command = plan
   variables { cloudfront = { public_key_pem = "-----BEGIN PRIVATE KEY-----\n" } }
   expect_failures = [var.cloudfront]
 }
 
-run "a_long_name" {
+run "long_name" {
   command = apply
   variables {
     name        = "a-name-of-a-bucket-that-is-as-long-as-s3-permits-any-name-to-be"
@@ -137,6 +137,6 @@ run "a_long_name" {
 
   assert {
     condition     = length(var.name) == 63 && length(aws_iam_role.replication[0].name) <= 64
-    error_message = "the role is called ${aws_iam_role.replication[0].name}"
+    error_message = "role name is too long: ${aws_iam_role.replication[0].name}"
   }
 }

@@ -17,7 +17,7 @@ run "without_tls" {
   variables { url = "http://10.0.0.7:5000" }
 
   assert {
-    condition     = jsondecode(output.config.daemon_json)["insecure-registries"] == ["10.0.0.7:5000"]
+    condition     = jsondecode(output.config.daemon_json)["insecure-registries"] == ["http://10.0.0.7:5000"]
     error_message = "daemon.json is ${output.config.daemon_json}"
   }
   assert {

@@ -15,7 +15,7 @@ variables {
   image   = "europe-west3-docker.pkg.dev/team-example/tools/entrepot:1.0.0"
 }
 
-run "least" {
+run "defaults" {
   command = apply
 
   assert {
@@ -24,19 +24,19 @@ run "least" {
   }
   assert {
     condition     = { for e in google_cloud_run_v2_service.this.template[0].containers[0].env : e.name => e.value }["ENTREPOT_STORE"] == "minio://storage.googleapis.com/images-of-example"
-    error_message = "it has to know its bucket"
+    error_message = "ENTREPOT_STORE does not name the bucket"
   }
   assert {
     condition     = alltrue([for e in google_cloud_run_v2_service.this.template[0].containers[0].env : e.value != "s3cret"])
-    error_message = "the key is in Secret Manager alone"
+    error_message = "the service's configuration contains the key"
   }
   assert {
     condition     = google_secret_manager_secret_version.hmac.secret_data_wo == null && google_secret_manager_secret_version.hmac.secret_data == null
-    error_message = "what is written to Secret Manager is not in the state"
+    error_message = "the state contains the secret version's data"
   }
   assert {
     condition     = length(google_secret_manager_secret_iam_member.this) == 1 && length(google_cloud_run_domain_mapping.this) == 0
-    error_message = "nothing is made that was not asked for"
+    error_message = "unexpected optional resources"
   }
 }
 
@@ -57,15 +57,15 @@ run "everything" {
   }
   assert {
     condition     = google_secret_manager_secret_iam_member.this["ENTREPOT_DOCKER_CONFIG"].secret_id == "upstreams"
-    error_message = "it has to read the credentials of upstreams"
+    error_message = "the service may not read the credentials for upstreams"
   }
   assert {
     condition     = length(google_cloud_run_v2_service_iam_member.everybody) == 0
-    error_message = "nobody is let in"
+    error_message = "allUsers may invoke the service"
   }
 }
 
-run "values_that_are_none" {
+run "invalid_values" {
   command = plan
   variables {
     project     = "1234"

@@ -9,7 +9,7 @@ variables {
   endpoint = "http://minio:9000"
 }
 
-run "least" {
+run "defaults" {
   command = apply
 
   assert {
@@ -18,7 +18,7 @@ run "least" {
   }
   assert {
     condition     = [for r in minio_ilm_policy.this.rule : "${r.filter} ${r.expiration}"] == ["public/fills/ 1d", "access/ 90d"]
-    error_message = "what is left over expires"
+    error_message = "wrong lifecycle rules: ${jsonencode(minio_ilm_policy.this.rule)}"
   }
 }
 
@@ -41,7 +41,7 @@ run "everything" {
   }
 }
 
-run "values_that_are_none" {
+run "invalid_values" {
   command = plan
   variables {
     bucket          = "Images"

@@ -1,5 +1,5 @@
-# The module in a network whose IDs are not known before it is made with it: terraform_data stands for its resources, since
-# those of a mock are known at once.
+# The module with a network that the same apply creates, so that its IDs are unknown in the plan. terraform_data replaces
+# the network's resources, since the IDs of mocks are known at once.
 resource "terraform_data" "vpc" {
   input = "vpc-1"
 }

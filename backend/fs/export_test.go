@@ -1,0 +1,16 @@
+package fs
+
+import "os"
+
+// OnSync makes the store call f with each file and folder before it syncs them.
+func (s *Store) OnSync(f func(*os.File) error) {
+	s.fsync = func(file *os.File) error {
+		if err := f(file); err != nil {
+			return err
+		}
+		return file.Sync()
+	}
+}
+
+// Meaning exports meaning.
+var Meaning = meaning

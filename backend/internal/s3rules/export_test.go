@@ -1,0 +1,6 @@
+package s3rules
+
+var (
+	NewSource = newSource
+	OpenBody  = openBody
+)

@@ -1,0 +1,89 @@
+package s3rules
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/entrepot-io/entrepot/backend"
+)
+
+// Uploads is a page of unfinished multipart uploads.
+type Uploads struct {
+	Found []FoundUpload
+	More  bool // there is another page, which begins at the markers
+
+	KeyMarker, IDMarker string
+}
+
+// FoundUpload is an upload in a listing. Its key may be URL-encoded.
+type FoundUpload struct{ Key, ID string }
+
+// Sweeping makes the requests for Sweep, one attempt each.
+type Sweeping interface {
+	// Uploads lists uploads to keys that begin with key, starting at the markers.
+	Uploads(ctx context.Context, key, keyMarker, idMarker string) (Uploads, error)
+	// Abort removes the parts of an upload to key.
+	Abort(ctx context.Context, key, id string) error
+}
+
+// NoUploads interprets a failed listing of uploads: rclone responds with NoSuchUpload if the bucket never had any.
+func NoUploads(f Failure, key string, err error) (Uploads, error) {
+	if f.Code == "NoSuchUpload" {
+		return Uploads{}, nil
+	}
+	return Uploads{}, f.Wrap("sweep", key, err)
+}
+
+// Sweep implements backend.Sweeper. root is the store's prefix in its bucket.
+func Sweep(ctx context.Context, s Sweeping, root, key string) error {
+	if err := backend.CheckKey(key); err != nil {
+		return err
+	}
+	var at Uploads
+	for {
+		page, err := Retry(ctx, func() (Uploads, error) { return s.Uploads(ctx, key, at.KeyMarker, at.IDMarker) })
+		if err != nil {
+			return err
+		}
+		for _, found := range page.Found {
+			// Another key that decodes to this one is safe, since an abort names both key and upload.
+			if !readsAs(found.Key, root+key) {
+				continue
+			}
+			if _, err := Retry(ctx, func() (bool, error) { return true, s.Abort(ctx, key, found.ID) }); err != nil {
+				return err
+			}
+		}
+		if !page.More {
+			return nil
+		}
+		page.KeyMarker = decodedBelow(root+key, page.KeyMarker)
+		if page.KeyMarker == at.KeyMarker && page.IDMarker == at.IDMarker {
+			return fmt.Errorf("sweep %s: the listing of uploads does not advance past %q, %q", key, at.KeyMarker, at.IDMarker)
+		}
+		at = page
+	}
+}
+
+// readsAs reports whether a listed key is key, possibly encoded. Ceph RGW 16.2 encodes without saying so, and spaces as %20.
+func readsAs(listed, key string) bool {
+	if listed == key {
+		return true
+	}
+	for _, decode := range []func(string) (string, error){url.QueryUnescape, url.PathUnescape} {
+		if plain, err := decode(listed); err == nil && plain == key {
+			return true
+		}
+	}
+	return false
+}
+
+// decodedBelow decodes a listed key if it begins with prefix only after decoding.
+func decodedBelow(prefix, listed string) string {
+	if plain, err := url.QueryUnescape(listed); err == nil && !strings.HasPrefix(listed, prefix) && strings.HasPrefix(plain, prefix) {
+		return plain
+	}
+	return listed
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// longest is how long a client that sends no whole request may keep a connection: it may idle, and then begin one.
+const longest = 2*time.Minute + 10*time.Second + time.Second
+
+// Each client sends what it begins with, and then a byte every other second for as long as the server takes it.
+func TestNoClientHoldsAConnectionWithoutSendingARequest(t *testing.T) {
+	const ok, get = "HTTP/1.1 200 OK", "GET / HTTP/1.1\r\nHost: x\r\n"
+	for name, test := range map[string]struct {
+		begin, dribble string
+		answer         string        // the first line of it
+		within         time.Duration // the connection is closed
+	}{
+		"nothing":                          {"", "", "", 10 * time.Second},
+		"a header that never ends":         {"GET / HTTP/1.1\r\nHost: x\r\nA: ", "a", "", 10 * time.Second},
+		"many headers":                     {"GET / HTTP/1.1\r\n", "A: a\r\n", "", 10 * time.Second},
+		"nothing behind a request":         {get + "\r\n", "", ok, 2 * time.Minute},
+		"a slow header behind a request":   {get + "\r\nGET", "x", ok, longest},
+		"line ends behind a request":       {"POST / HTTP/1.1\r\nHost: x\r\n\r\n", "\r\n", ok, longest},
+		"a slow body":                      {get + "Content-Length: 100\r\n\r\n", "x", ok, 10 * time.Second},
+		"a slow chunk":                     {get + "Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", ok, 10 * time.Second},
+		"a slow body on a condition":       {get + "Expect: 100-continue\r\nContent-Length: 100\r\n\r\n", "x", ok, 10 * time.Second},
+		"a slow body on another condition": {get + "Expect: 1\r\nContent-Length: 100\r\n\r\n", "x", "HTTP/1.1 417 Expectation Failed", 10 * time.Second},
+		"a slow body of OPTIONS":           {"OPTIONS * HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n", "x", ok, 10 * time.Second},
+		"a slow body of an unknown coding": {get + "Transfer-Encoding: gzip\r\n\r\n", "x", "HTTP/1.1 501 Not Implemented", 10 * time.Second},
+		"a slow body to HTTP/1.0":          {"POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 100\r\n\r\n", "x", "HTTP/1.0 200 OK", 10 * time.Second},
+		"a slow upgrade to HTTP/2":         {get + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\nPRI", "*", ok, longest},
+		"HTTP/2":                           {"PRI * HTTP/2.0\r\n\r\n", "SM\r\n\r\n", ok, 10 * time.Second},
+		"a body behind pipelined requests": {get + "\r\n" + get + "\r\nPUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", "x", ok, 10 * time.Second},
+		"a request behind a body":          {get + "Content-Length: 1\r\n\r\nx" + get, "x", ok, 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				listener := newPipes()
+				server := newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					_, _ = io.WriteString(w, "ok")
+				}), slog.New(slog.DiscardHandler))
+				go func() { _ = server.Serve(listener) }()
+				t.Cleanup(func() { server.Close() })
+				var all sync.WaitGroup
+				for range 20 {
+					conn := listener.connect()
+					all.Go(func() { dribble(conn, test.begin, test.dribble) })
+					all.Go(func() {
+						began := time.Now()
+						reader := bufio.NewReader(conn)
+						answer, _ := reader.ReadString('\n')
+						assert.Equal(t, test.answer, strings.TrimSuffix(answer, "\r\n"))
+						_, err := io.Copy(io.Discard, reader)
+						assert.NoError(t, err)
+						assert.LessOrEqual(t, time.Since(began), test.within)
+						conn.Close()
+					})
+				}
+				all.Wait()
+			})
+		})
+	}
+}
+
+func dribble(w io.Writer, begin, drop string) {
+	_, err := io.WriteString(w, begin)
+	for err == nil && drop != "" {
+		time.Sleep(2 * time.Second)
+		_, err = io.WriteString(w, drop)
+	}
+}
+
+// pipes is a listener without a network.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
+
+func (p *pipes) connect() net.Conn {
+	client, server := net.Pipe()
+	p.conns <- server
+	return client
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.closed:
+		return nil, fmt.Errorf("accept: %w", net.ErrClosed)
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes", Net: "unix"} }

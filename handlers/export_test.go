@@ -1,0 +1,7 @@
+package handlers
+
+// MaxStreamBuffers is how many clients have a large buffer at one time.
+const MaxStreamBuffers = maxStreamBuffers
+
+// Stream sends a body.
+var Stream = stream
