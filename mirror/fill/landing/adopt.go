@@ -59,7 +59,7 @@ func (l *Landing) Adopt(ctx context.Context, state State, before []string, confi
 	} else if l.Blob.Size() != state.Size || l.Blob.SegmentSize() != state.SegmentSize {
 		return 0, 0, ErrAnew
 	}
-	a := adoption{blob: l.Blob, named: state.Epochs(l.Blob.Segments()), before: before, versions: state.versions}
+	a := adoption{blob: l.Blob, named: state.Epochs(l.Blob.Segments()), before: before, state: state}
 	err = l.Store.Insist(ctx, func() error {
 		a.objects = make([]backend.Object, l.Blob.Segments())
 		return l.clear(ctx, func(o backend.Object) bool { return a.take(l.name(o), o) }, confirm)
@@ -100,11 +100,11 @@ func (l *Landing) distrust(adopted []backend.Object) {
 
 // adoption chooses the segments to adopt.
 type adoption struct {
-	blob     *growing.Blob
-	named    []string // the epochs of segments in the state
-	before   []string // epochs that may have stored segments since
-	versions map[int]backend.ETag
-	objects  []backend.Object
+	blob    *growing.Blob
+	named   []string // the epochs of segments in the state
+	before  []string // epochs that may have stored segments since
+	state   State
+	objects []backend.Object
 }
 
 // take adopts a segment that the state names, or that was stored after the state was last written. If the state names
@@ -117,7 +117,7 @@ func (a *adoption) take(name string, o backend.Object) bool {
 	if a.named[n] != "" && a.named[n] != epoch || a.named[n] == "" && !slices.Contains(a.before, epoch) {
 		return false
 	}
-	if version, known := a.versions[n]; known && !version.Same(o.ETag) {
+	if a.state.isReplaced(n, o) {
 		return false
 	}
 	a.objects[n] = o
@@ -145,8 +145,8 @@ func Discover(ctx context.Context, store backend.Store, folder string, blob *gro
 		if !ok || n >= blob.Segments() || object.Size != blob.Length(n) {
 			continue
 		}
-		if version, known := state.versions[n]; known && !version.Same(object.ETag) {
-			continue // the new leader replaces it
+		if state.isReplaced(n, object) {
+			continue
 		}
 		if of == named[n] || of == epoch {
 			found[n] = object

@@ -28,7 +28,9 @@ type State struct {
 	Doubts  []string `json:"doubts,omitempty"`
 	Attempt int      `json:"attempt,omitempty"`
 
-	versions map[int]backend.ETag // of stored segments, in states of earlier versions of entrepot
+	// earlier are the stored segments in a state of an earlier version of entrepot, by number. They are not written again:
+	// without their versions a follower would give its readers what the leader is about to replace.
+	earlier map[int]piece
 }
 
 // Run lists the stored segments of one epoch.
@@ -64,35 +66,35 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(rest, (*plain)(s)); err != nil || s.Runs != nil {
 		return err
 	}
-	var epochs []string
-	err = bounded.JSON(data).Fields(func(name string, value bounded.JSON) error {
+	return bounded.JSON(data).Fields(func(name string, value bounded.JSON) error {
 		if name != "stored" {
 			return nil
 		}
-		epochs, s.versions = make([]string, growing.MaxSegments), map[int]backend.ETag{}
+		s.earlier = map[int]piece{}
 		return value.Elements(func(value bounded.JSON) error {
-			var piece struct {
-				N     int          `json:"n"`
-				Epoch string       `json:"epoch"`
-				ETag  backend.ETag `json:"etag"`
-			}
+			var p piece
 			if len(value) > maxPiece {
 				return fmt.Errorf("a segment has %d bytes in the state", len(value))
 			}
-			if err := json.Unmarshal(value, &piece); err != nil {
+			if err := json.Unmarshal(value, &p); err != nil {
 				return err
 			}
-			if piece.N >= 0 && piece.N < growing.MaxSegments {
-				epochs[piece.N], s.versions[piece.N] = piece.Epoch, piece.ETag
+			if p.N >= 0 && p.N < growing.MaxSegments {
+				s.earlier[p.N] = p
 			}
 			return nil
 		})
 	})
-	s.Runs = runsOf(epochs, "")
-	return err
 }
 
-// maxPiece limits in bytes what earlier versions wrote of a segment.
+// piece is what earlier versions wrote of a stored segment.
+type piece struct {
+	N     int          `json:"n"`
+	Epoch string       `json:"epoch"`
+	ETag  backend.ETag `json:"etag"`
+}
+
+// maxPiece limits a piece in bytes of JSON.
 const maxPiece = 1024
 
 // runsOf lists segments by their epochs; empty: it is not stored. What there is no room for is left out, first of the
@@ -129,9 +131,15 @@ func runsOf(epochs []string, present string) []Run {
 	return runs
 }
 
-// Epochs is the inverse of runsOf, for a blob of that many segments. It ignores what makes no sense.
+// Epochs returns the epoch of each stored segment, for a blob of that many segments; empty: it is not stored. It ignores
+// what makes no sense.
 func (s State) Epochs(segments int) []string {
 	epochs := make([]string, segments)
+	for n, p := range s.earlier {
+		if n < segments {
+			epochs[n] = p.Epoch
+		}
+	}
 	for _, run := range s.Runs {
 		for i := 0; i+1 < len(run.N); i += 2 {
 			first, count := run.N[i], run.N[i+1]
@@ -146,6 +154,13 @@ func (s State) Epochs(segments int) []string {
 		}
 	}
 	return epochs
+}
+
+// isReplaced reports whether a segment is another version of the object than the state names, so that a new leader replaces
+// it.
+func (s State) isReplaced(n int, segment backend.Object) bool {
+	p, known := s.earlier[n]
+	return known && !p.ETag.Same(segment.ETag)
 }
 
 // sealOf binds the state of a hash to the objects that were hashed, in their versions. A successor that finds other objects
