@@ -1,7 +1,7 @@
 // Package backend defines the object store that holds all of entrepot's state.
 //
 // Store is the interface that all stores implement; the comments on its methods are the contract. Composer, Sweeper,
-// Denier and Presigner are optional capabilities. The implementations are backend/fs (a local folder), backend/s3
+// Toucher, Denier and Presigner are optional capabilities. The implementations are backend/fs (a local folder), backend/s3
 // (aws-sdk-go-v2) and backend/minio (minio-go). The test suite in backend/backendtest checks the contract on each of them.
 // This package does not know what keys mean: see mirror/layout.
 package backend
@@ -137,6 +137,12 @@ type Composer interface {
 type Sweeper interface {
 	// Sweep removes the parts of unfinished multipart uploads to key. It makes writes in progress fail.
 	Sweep(ctx context.Context, key string) error
+}
+
+// Toucher is the optional capability to set the time of an object without writing it.
+type Toucher interface {
+	// Touch sets the object's Modified to now. If there is no object, it stores an empty one.
+	Touch(ctx context.Context, key string) error
 }
 
 // Denier is the optional capability to report the last operation that the store's credentials did not permit.

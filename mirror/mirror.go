@@ -48,7 +48,8 @@ type Config struct {
 	KeepDeleted time.Duration        // how long a tag is served that the upstream has deleted
 	NegativeTTL time.Duration        // how long a missing or refused content is remembered
 	PresenceTTL time.Duration        // how long a blob that was seen in the bucket is taken to be there; 0: 1 min
-	RecordUse   bool                 // record in the bucket which objects are used on which day
+	RecordUse   bool                 // record in the bucket when objects were last used
+	UseInterval time.Duration        // how precisely the last use is recorded; 0: UseInterval
 	Manifests   int64                // bytes of manifests and lists that are kept in memory; 0: 64 MiB
 	Memory      *bounded.Budget      // for manifests and lists that are not small, kept or on their way; nil: see Buffers
 	SegmentSize int64                // bytes; see fill.Config
@@ -136,7 +137,7 @@ func New(cfg Config) *Mirror {
 		log:       cfg.Log,
 	}
 	if cfg.RecordUse {
-		m.uses = newUses(cfg.Store, cfg.Log, cfg.Now, cfg.Metrics)
+		m.uses = newUses(cfg)
 	}
 	for _, u := range cfg.Upstreams {
 		m.upstreams[u.Name()] = u

@@ -74,7 +74,20 @@ func (m *Mirror) lookUp(ctx context.Context, d digest.Digest) (*Blob, error) {
 	})
 }
 
-func (m *Mirror) stat(ctx context.Context, d digest.Digest) (object backend.Object, err error) {
+// stat looks for a blob that is in the bucket and stays there. Error: backend.ErrNotFound.
+func (m *Mirror) stat(ctx context.Context, d digest.Digest) (backend.Object, error) {
+	object, err := m.statBlob(ctx, d)
+	if err != nil {
+		return object, err
+	}
+	spared, err := m.spared(ctx, d)
+	if err == nil && !spared {
+		err = backend.ErrNotFound
+	}
+	return object, err
+}
+
+func (m *Mirror) statBlob(ctx context.Context, d digest.Digest) (object backend.Object, err error) {
 	err = backend.InTime(ctx, storeTimeout, func(ctx context.Context) (err error) {
 		object, err = m.Store.Stat(ctx, m.realm.Blob(d))
 		return err

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -20,38 +21,36 @@ const (
 	// maxUses limits the markers that wait to be written. If the bucket is slow, further ones are dropped: the next use of the object
 	// is as good.
 	maxUses = 1000
+	// UseInterval is how precisely the last use of an object is known: a replica writes its marker at most once in this time.
+	UseInterval = time.Hour
 	// useWriters is the number of goroutines that write markers.
 	useWriters = 2
 )
 
-// uses records the use of objects in the bucket by empty markers, at most one per object, replica and day. They show which objects
-// are unused.
+// uses records the last use of objects in the bucket by an empty marker for each, which each replica writes at most once per
+// interval. The time of the last use is when the marker was written.
 type uses struct {
-	store   backend.Store
-	log     *slog.Logger
-	now     func() time.Time
-	queue   chan use
-	stop    chan struct{}
-	writers sync.WaitGroup
-	dropped prometheus.Counter
+	store    backend.Store
+	log      *slog.Logger
+	now      func() time.Time
+	interval time.Duration
+	queue    chan digest.Digest
+	stop     chan struct{}
+	writers  sync.WaitGroup
+	dropped  prometheus.Counter
 
-	mu      sync.Mutex                         // held while a use is queued
-	last    *otter.Cache[digest.Digest, int64] // last day queued for an object, in days since 1970
-	pending int                                // queued or being written
-	written chan struct{}                      // closed when none is pending; nil if none has been yet
+	mu      sync.Mutex                             // held while a use is queued
+	last    *otter.Cache[digest.Digest, time.Time] // when a marker was last queued for an object
+	pending int                                    // queued or being written
+	written chan struct{}                          // closed when none is pending; nil if none has been yet
 }
 
-// use is the first use of an object on a day.
-type use struct {
-	digest digest.Digest
-	day    time.Time
-}
-
-func newUses(store backend.Store, log *slog.Logger, now func() time.Time, metrics prometheus.Registerer) *uses {
+func newUses(cfg Config) *uses {
 	u := &uses{
-		store: store, log: log, now: now, queue: make(chan use, maxUses), stop: make(chan struct{}),
-		last: otter.Must(&otter.Options[digest.Digest, int64]{MaximumSize: maxPresences}),
-		dropped: promauto.With(metrics).NewCounter(prometheus.CounterOpts{
+		store: cfg.Store, log: cfg.Log, now: cfg.Now, interval: cmp.Or(cfg.UseInterval, UseInterval),
+		queue: make(chan digest.Digest, maxUses), stop: make(chan struct{}),
+		last: otter.Must(&otter.Options[digest.Digest, time.Time]{MaximumSize: maxPresences}),
+		dropped: promauto.With(cfg.Metrics).NewCounter(prometheus.CounterOpts{
 			Name: "entrepot_uses_dropped_total", Help: "Uses of objects not recorded because the bucket was too slow.",
 		}),
 	}
@@ -67,24 +66,29 @@ func (u *uses) mark(d digest.Digest) {
 		return
 	}
 	now := u.now()
-	today := now.Unix() / (24 * 60 * 60)
-	if last, ok := u.last.GetIfPresent(d); ok && last == today {
+	if u.isRecent(d, now) {
 		return
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if last, ok := u.last.GetIfPresent(d); ok && last == today {
+	if u.isRecent(d, now) {
 		return
 	}
 	select {
-	case u.queue <- use{d, now.UTC()}:
-		u.last.Set(d, today)
+	case u.queue <- d:
+		u.last.Set(d, now)
 		if u.pending++; u.pending == 1 {
 			u.written = make(chan struct{})
 		}
 	default:
 		u.dropped.Inc()
 	}
+}
+
+// isRecent reports whether the marker is not due.
+func (u *uses) isRecent(d digest.Digest, now time.Time) bool {
+	last, ok := u.last.GetIfPresent(d)
+	return ok && now.Sub(last) < u.interval
 }
 
 // write writes the queued markers until stop is closed.
@@ -95,16 +99,24 @@ func (u *uses) write() {
 			return
 		case used := <-u.queue:
 			ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-			key := layout.Use(used.day.Format(time.DateOnly), used.digest)
-			_, err := u.store.Put(ctx, key, bytes.NewReader(nil), 0, backend.PutOptions{})
+			err := touch(ctx, u.store, layout.Use(used))
 			cancel()
 			if err != nil {
-				u.last.Invalidate(used.digest) // the next use is as good
-				u.log.Debug("use not recorded", "digest", used.digest.String(), "error", err)
+				u.last.Invalidate(used) // the next use is as good
+				u.log.Debug("use not recorded", "digest", used.String(), "error", err)
 			}
 			u.done()
 		}
 	}
+}
+
+// touch writes an empty object, or sets the time of the one that is there.
+func touch(ctx context.Context, store backend.Store, key string) error {
+	if t, ok := store.(backend.Toucher); ok {
+		return t.Touch(ctx, key)
+	}
+	_, err := store.Put(ctx, key, bytes.NewReader(nil), 0, backend.PutOptions{})
+	return err
 }
 
 // done counts a marker as no longer pending.

@@ -18,6 +18,7 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 	"github.com/entrepot-io/entrepot/backend/backendtest/memory"
 	"github.com/entrepot-io/entrepot/mirror"
+	"github.com/entrepot-io/entrepot/mirror/layout"
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
@@ -50,7 +51,7 @@ func (s *slowUses) begun() []string {
 	return append([]string(nil), s.puts...)
 }
 
-func TestUseIsRecordedOncePerDay(t *testing.T) {
+func TestUseIsRecordedOncePerHour(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	image := reg.Image("library/app", "1", 100)
 	store := &slowUses{Store: new(memory.Store), open: make(chan struct{})}
@@ -65,16 +66,15 @@ func TestUseIsRecordedOncePerDay(t *testing.T) {
 			require.NoError(t, err)
 		}
 	}
-	var want []string
-	for range 2 {
+	for hours := range 2 {
 		use()
-		for _, d := range []digest.Digest{image.Digest, layer} {
-			want = append(want, "access/"+r.clock.Now().UTC().Format(time.DateOnly)+"/"+d.String())
-		}
-		assert.EventuallyWithT(t, func(c *assert.CollectT) { assert.ElementsMatch(c, want, keys(t, store, "access/")) }, time.Minute, 10*time.Millisecond)
-		r.clock.Advance(24 * time.Hour)
+		assert.EventuallyWithT(t, func(c *assert.CollectT) { assert.Len(c, store.begun(), 2*(hours+1)) }, time.Minute, 10*time.Millisecond)
+		r.clock.Advance(59 * time.Minute)
+		use()
+		r.clock.Advance(time.Minute)
 	}
-	assert.Len(t, store.begun(), len(want))
+	assert.ElementsMatch(t, []string{layout.Use(image.Digest), layout.Use(layer)}, keys(t, store, "access/"))
+	assert.Len(t, store.begun(), 4)
 }
 
 func TestSlowMarkersOfUseDelayNobody(t *testing.T) {

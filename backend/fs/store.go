@@ -49,6 +49,7 @@ type Store struct {
 var (
 	_ backend.Store    = (*Store)(nil)
 	_ backend.Composer = (*Store)(nil)
+	_ backend.Toucher  = (*Store)(nil)
 )
 
 // root opens the folder. Each call opens it anew, so that a folder that was removed or has come back is noticed.

@@ -36,7 +36,7 @@ func (m month) parts() []part {
 	return []part{
 		{"the image is filled, and the other replicas find it",
 			m.image.cold().plus(others, m.image.warm())},
-		{"markers of use", requests{}.plus(n(m.replicas*m.days), m.image.markers())},
+		{"markers of use", requests{}.plus(n(m.replicas*m.days*24), m.image.markers())},
 		{"revalidation of its tag", requests{}.plus(n(ttls), revalidation.requests).plus(n(ttls)*others, revalidated.requests)},
 		{"presence checks of its blobs", requests{}.plus(n(m.replicas*m.seconds()/(m.presence*3/4))*m.image.blobs(), look.requests)},
 	}

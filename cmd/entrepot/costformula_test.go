@@ -27,14 +27,14 @@ var (
 	warmManifest = costOf{"in the bucket, new to the replica: a manifest by digest",
 		requests{getObject: 1}}
 	warmBlob = costOf{"in the bucket, new to the replica: a blob",
-		requests{headObject: 1}}
+		requests{headObject: 2}}
 
 	hot = costOf{"**hot**: a tag, a manifest, a blob", requests{}}
 
-	marker = costOf{"marker of use, per manifest or blob, replica and day",
+	marker = costOf{"marker of use, per manifest or blob, replica and hour",
 		requests{putObject: 1}}
 	look = costOf{"presence check, per blob in use, replica and three quarters of `ENTREPOT_PRESENCE_TTL`",
-		requests{headObject: 1}}
+		requests{headObject: 2}}
 	revalidation = costOf{"revalidation, per tag in use and `ENTREPOT_TAG_TTL`",
 		requests{getObject: 2, putObject: 2, deleteObject: 1}}
 	movedTag = costOf{"revalidation of a tag that has moved to a new manifest",
@@ -102,5 +102,5 @@ func (i imageShape) warm() requests {
 		plus(i.blobs(), warmBlob.requests)
 }
 
-// markers returns the additional requests of the first pull of a day.
+// markers returns the additional requests of the first pull of an hour.
 func (i imageShape) markers() requests { return requests{}.plus(i.objects(), marker.requests) }

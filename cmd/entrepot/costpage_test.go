@@ -53,12 +53,12 @@ func TestTheCostPageHasRequestCounts(t *testing.T) {
 	// A pull without layers, and what one layer adds.
 	bare, one := imageShape{index: true}, imageShape{index: true, layers: []int{1}}
 	testenv.Page(t, costPage, "formula", fmt.Sprintf(`- **cold**: %d + %d for each layer of one segment + %d for each larger one + %d for each of its segments
-- **in the bucket, new to the replica**: %d + 1 for each layer
+- **in the bucket, new to the replica**: %d + %d for each layer
 - **hot**: %d
-- **markers of use**, once a day and replica: %d + 1 for each layer
+- **markers of use**, once an hour and replica: %d + 1 for each layer
 `,
 		total(bare.cold()), total(one.cold())-total(bare.cold()), total(coldLargeBlob.requests), total(coldSegment.requests),
-		total(bare.warm()), total(hot.requests), total(bare.markers())))
+		total(bare.warm()), total(one.warm())-total(bare.warm()), total(hot.requests), total(bare.markers())))
 
 	images := [][]string{{"layers", "segments of each", "cold:", "of them PUT, POST, copy, LIST:", "in the bucket, new to the replica:", "hot:"}}
 	for _, layers := range []int{1, 4, 8, 20} {
@@ -129,7 +129,8 @@ func TestTheCostPageHasRightFigures(t *testing.T) {
 	uses := [][]string{{"pulls of the image in a day, by 3 replicas", "hits:", "PUT:", "PUT for 1,000 hits:", "on S3, for 1,000 hits:", "on R2:"}}
 	for _, pulls := range []int{3, 100, 1000, 10_000} {
 		hits := pulls * million.image.objects()
-		markers := requests{}.plus(int(million.replicas), million.image.markers())
+		written := min(int(million.replicas)*24, pulls) // once an hour and replica
+		markers := requests{}.plus(written, million.image.markers())
 		each := 1000 / float64(hits)
 		uses = append(uses, []string{number(float64(pulls)), number(float64(hits)), number(markers.writes()),
 			humanize.FtoaWithDigits(markers.writes()*each, 2),

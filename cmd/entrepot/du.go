@@ -68,7 +68,7 @@ func printUsage(w io.Writer, u inventory.Usage) error {
 	}
 	oldest := [][]string{{"LONGEST UNUSED", "USED"}}
 	for _, i := range u.Oldest {
-		oldest = append(oldest, []string{i.Name(), sinceDay(i.LastUsed, now)})
+		oldest = append(oldest, []string{i.Name(), since(i.LastUsed, now)})
 	}
 	for i, table := range append(tables, registries, repositories, largest, oldest) {
 		if i > 0 {

@@ -61,7 +61,7 @@ func imageRows(images []inventory.Image, now time.Time) [][]string {
 		rows = append(rows, []string{
 			name, i.Digest.String(), orDash(strings.Join(i.Platforms, ",")),
 			byteSize(i.Bytes).String(), byteSize(i.SharedBytes).String(),
-			since(i.FirstCached, now), since(i.LastChecked, now), sinceDay(i.LastUsed, now),
+			since(i.FirstCached, now), since(i.LastChecked, now), since(i.LastUsed, now),
 		})
 	}
 	return rows

@@ -70,14 +70,3 @@ func since(t, now time.Time) string {
 		return fmt.Sprintf("%dd", age/(24*time.Hour))
 	}
 }
-
-// sinceDay formats the time since a day for a table.
-func sinceDay(day, now time.Time) string {
-	if day.IsZero() {
-		return "-"
-	}
-	if days := int(now.Sub(day) / (24 * time.Hour)); days > 0 {
-		return fmt.Sprintf("%dd", days)
-	}
-	return "today"
-}

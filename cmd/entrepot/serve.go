@@ -165,6 +165,7 @@ func build(ctx context.Context, cfg config, log *slog.Logger, registry *promethe
 		Memory:      memory,
 		PresenceTTL: cfg.PresenceTTL,
 		RecordUse:   cfg.RecordUse,
+		UseInterval: cfg.useInterval(),
 		SegmentSize: int64(cfg.SegmentSize),
 		FillMemory:  int64(cfg.FillMemory),
 		Connections: cfg.FillConnections,

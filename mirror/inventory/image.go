@@ -16,6 +16,7 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 	"github.com/entrepot-io/entrepot/bounded"
 	"github.com/entrepot-io/entrepot/mirror/document"
+	"github.com/entrepot-io/entrepot/mirror/layout"
 )
 
 // Image is a cached image. Its JSON form is documented in docs/commands.md.
@@ -30,11 +31,17 @@ type Image struct {
 	SharedBytes int64         `json:"sharedBytes"` // the part of Bytes that other images need too
 	FirstCached time.Time     `json:"firstCached,omitzero"`
 	LastChecked time.Time     `json:"lastChecked,omitzero"` // when the upstream last confirmed the tag
-	LastUsed    time.Time     `json:"lastUsed,omitzero"`    // to the day
+	LastUsed    time.Time     `json:"lastUsed,omitzero"`    // to the hour, on a folder to the second
 
-	root node
+	root Node
 	key  string // of the tag's record
 }
+
+// Root returns the node of the image's manifest.
+func (i Image) Root() Node { return i.root }
+
+// Record returns the key of the tag's record, or nothing for a manifest without a tag.
+func (i Image) Record() string { return i.key }
 
 // Name returns REGISTRY/REPOSITORY:TAG, or the digest of a manifest without a tag.
 func (i Image) Name() string {
@@ -48,19 +55,7 @@ func (i Image) Name() string {
 // manifests that no tag, index or subject names, in order of their digests; of these a pattern selects by digest. It reads
 // the configs of images for their platforms. Errors: the store's, the context's.
 func (v *Inventory) Images(ctx context.Context, p Pattern, digests bool) ([]Image, error) {
-	images := []Image{} // an empty list in JSON, not null
-	for _, t := range v.tags {
-		repository := t.registry + "/" + t.repository
-		root, ok := v.find(kindManifests, t.digest)
-		if !ok || !p.matches(repository, ":"+t.name) && !p.matches(repository, "@"+t.digest.String()) {
-			continue
-		}
-		images = append(images, Image{
-			Registry: t.registry, Repository: t.repository, Tag: t.name, Digest: t.digest,
-			MediaType: cmp.Or(t.mediaType, v.manifest(root).typeName()), LastChecked: t.checked, root: root, key: t.key,
-		})
-	}
-	slices.SortStableFunc(images, func(a, b Image) int { return strings.Compare(a.Name(), b.Name()) })
+	images := v.images(p)
 	if digests {
 		images = append(images, v.untagged(p)...)
 	}
@@ -68,19 +63,44 @@ func (v *Inventory) Images(ctx context.Context, p Pattern, digests bool) ([]Imag
 	return images, v.findPlatforms(ctx, images)
 }
 
+// Roots returns all images with and without a tag, like Images, but without their platforms.
+func (v *Inventory) Roots() []Image {
+	images := append(v.images(Pattern{}), v.untagged(Pattern{})...)
+	v.measure(images)
+	return images
+}
+
+// images returns the images with a tag that match a pattern, in order of their names, not measured.
+func (v *Inventory) images(p Pattern) []Image {
+	images := []Image{} // an empty list in JSON, not null
+	for _, t := range v.tags {
+		root, ok := v.find(layout.Manifests, t.digest)
+		if !ok || !p.matchesImage(t.registry+"/"+t.repository, t.name, t.digest) {
+			continue
+		}
+		images = append(images, Image{
+			Registry: t.registry, Repository: t.repository, Tag: t.name, Digest: t.digest,
+			MediaType: cmp.Or(t.mediaType, v.manifest(root).typeName()), Platforms: []string{}, LastChecked: t.checked,
+			root: root, key: t.key,
+		})
+	}
+	slices.SortStableFunc(images, func(a, b Image) int { return strings.Compare(a.Name(), b.Name()) })
+	return images
+}
+
 // untagged returns the manifests that nothing names.
 func (v *Inventory) untagged(p Pattern) (images []Image) {
 	tagged := v.tagged()
 	for _, t := range v.tables {
-		if t.kind != kindManifests {
+		if t.kind != layout.Manifests {
 			continue
 		}
 		for i := range t.len() {
-			n, d := t.first+node(i), t.digest(i)
+			n, d := t.first+Node(i), t.digest(i)
 			if tagged[n] || v.manifest(n).named || !p.matches(d.String(), "") {
 				continue
 			}
-			images = append(images, Image{Digest: d, MediaType: v.manifest(n).typeName(), root: n})
+			images = append(images, Image{Digest: d, MediaType: v.manifest(n).typeName(), Platforms: []string{}, root: n})
 		}
 	}
 	return images
@@ -90,7 +110,7 @@ func (v *Inventory) untagged(p Pattern) (images []Image) {
 func (v *Inventory) tagged() []bool {
 	tagged := make([]bool, v.nodes)
 	for _, t := range v.tags {
-		if n, ok := v.find(kindManifests, t.digest); ok {
+		if n, ok := v.find(layout.Manifests, t.digest); ok {
 			tagged[n] = true
 		}
 	}
@@ -98,7 +118,7 @@ func (v *Inventory) tagged() []bool {
 }
 
 // roots returns the manifests with a tag, and those that nothing names.
-func (v *Inventory) roots() (roots []node) {
+func (v *Inventory) roots() (roots []Node) {
 	tagged := v.tagged()
 	for n := v.firstManifest; n < v.nodes; n++ {
 		if tagged[n] || !v.manifest(n).named {
@@ -114,11 +134,11 @@ const (
 )
 
 // owners returns by node the owner whose roots alone reach it, ownedByNone or ownedByMany. owner numbers the owners from 1.
-func (v *Inventory) owners(roots []node, owner func(i int) int32) []int32 {
+func (v *Inventory) owners(roots []Node, owner func(i int) int32) []int32 {
 	owners, marks := make([]int32, v.nodes), make([]int32, v.nodes)
 	for i, root := range roots {
 		this := owner(i)
-		v.walk(root, marks, int32(i+1), func(n node) {
+		v.walk(root, marks, int32(i+1), func(n Node) {
 			switch owners[n] {
 			case ownedByNone, this:
 				owners[n] = this
@@ -137,7 +157,7 @@ func (v *Inventory) measure(images []Image) {
 	for i := range images {
 		image := &images[i]
 		image.FirstCached, image.LastUsed = v.stored(image.root), v.lastUse(image.root)
-		v.walk(image.root, marks, int32(i+1), func(n node) {
+		v.walk(image.root, marks, int32(i+1), func(n Node) {
 			size := v.size(n)
 			image.Bytes += size
 			if owners[n] == ownedByMany {
@@ -158,7 +178,6 @@ func (v *Inventory) findPlatforms(ctx context.Context, images []Image) error {
 	for i := range images {
 		image := &images[i]
 		m := v.manifest(image.root)
-		image.Platforms = []string{}
 		for _, p := range m.platforms {
 			image.Platforms = append(image.Platforms, p.Value())
 		}
@@ -176,7 +195,7 @@ func (v *Inventory) findPlatforms(ctx context.Context, images []Image) error {
 }
 
 // configPlatform returns the platform in an image's config (image spec, "Image Configuration"), or the zero value.
-func (v *Inventory) configPlatform(ctx context.Context, memory *bounded.Budget, config node) (p v1.Platform, err error) {
+func (v *Inventory) configPlatform(ctx context.Context, memory *bounded.Budget, config Node) (p v1.Platform, err error) {
 	if config == noNode || v.size(config) > maxManifest {
 		return p, nil
 	}

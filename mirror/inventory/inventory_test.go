@@ -1,70 +1,29 @@
 package inventory_test
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/entrepot-io/entrepot/backend"
 	"github.com/entrepot-io/entrepot/backend/backendtest/memory"
 	"github.com/entrepot-io/entrepot/mirror/inventory"
+	"github.com/entrepot-io/entrepot/mirror/inventory/inventorytest"
 	"github.com/entrepot-io/entrepot/mirror/layout"
 )
 
-// bucket writes objects as mirror does.
+// bucket is a bucket whose inventory is read.
 type bucket struct {
-	*memory.Store
+	inventorytest.Bucket
 	t testing.TB
 }
 
-func newBucket(t testing.TB) bucket { return bucket{new(memory.Store), t} }
-
-func (b bucket) put(key string, body []byte) {
-	b.t.Helper()
-	_, err := b.Put(context.Background(), key, bytes.NewReader(body), int64(len(body)), backend.PutOptions{})
-	require.NoError(b.t, err)
-}
-
-func (b bucket) putJSON(key func(digest.Digest) string, document any) v1.Descriptor {
-	b.t.Helper()
-	body, err := json.Marshal(document)
-	require.NoError(b.t, err)
-	d := digest.FromBytes(body)
-	b.put(key(d), body)
-	return v1.Descriptor{Digest: d, Size: int64(len(body))}
-}
-
-// layer stores a blob of size bytes.
-func (b bucket) layer(seed byte, size int) v1.Descriptor {
-	content := bytes.Repeat([]byte{seed}, size)
-	d := digest.FromBytes(content)
-	b.put(layout.Public.Blob(d), content)
-	return v1.Descriptor{Digest: d, Size: int64(size), MediaType: v1.MediaTypeImageLayer}
-}
-
-func (b bucket) image(architecture string, subject *v1.Descriptor, layers ...v1.Descriptor) v1.Descriptor {
-	config := b.putJSON(layout.Public.Blob, v1.Image{Platform: v1.Platform{OS: "linux", Architecture: architecture}})
-	return b.putJSON(layout.Public.Manifest, v1.Manifest{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest, Config: config, Layers: layers, Subject: subject,
-	})
-}
-
-func (b bucket) tag(repository, tag string, d digest.Digest) {
-	body, err := json.Marshal(map[string]any{"digest": d, "mediaType": v1.MediaTypeImageManifest})
-	require.NoError(b.t, err)
-	registry, path, _ := strings.Cut(repository, "/")
-	b.put(layout.Public.Tag(registry, path, tag), body)
-}
+func newBucket(t testing.TB) bucket { return bucket{inventorytest.New(t), t} }
 
 func (b bucket) read() *inventory.Inventory {
 	b.t.Helper()
@@ -91,13 +50,16 @@ func (b bucket) images(pattern string, digests bool) map[string]inventory.Image 
 
 func TestImagesShareLayers(t *testing.T) {
 	b := newBucket(t)
-	shared, own := b.layer('s', 1000), b.layer('o', 300)
-	one, two := b.image("amd64", nil, shared), b.image("arm64", nil, shared, own)
-	b.tag("docker.io/library/app", "1", one.Digest)
-	b.tag("docker.io/library/app", "V2", two.Digest)
-	b.tag("docker.io/library/copy", "2", two.Digest)
-	b.put(layout.Use("2026-11-20", one.Digest), nil)
-	b.put(layout.Use("2026-11-22", one.Digest), nil)
+	shared, own := b.Layer('s', 1000), b.Layer('o', 300)
+	one, two := b.Image("amd64", nil, shared), b.Image("arm64", nil, shared, own)
+	b.Tag("docker.io/library/app", "1", one.Digest)
+	b.Tag("docker.io/library/app", "V2", two.Digest)
+	b.Tag("docker.io/library/copy", "2", two.Digest)
+	used := time.Date(2026, 11, 22, 12, 30, 5, 0, time.UTC)
+	b.Now = func() time.Time { return used.Add(-time.Hour) }
+	b.Write("access/2026-11-22/"+one.Digest.String(), nil) // as earlier versions did
+	b.Now = func() time.Time { return used }
+	b.Write(layout.Use(one.Digest), nil)
 
 	images := b.images("", false)
 	require.Len(t, images, 3)
@@ -106,7 +68,7 @@ func TestImagesShareLayers(t *testing.T) {
 	assert.Equal(t, []string{"linux/amd64"}, first.Platforms)
 	assert.EqualValues(t, 1000, first.SharedBytes)
 	assert.Greater(t, first.Bytes, 1000+one.Size)
-	assert.Equal(t, time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC), first.LastUsed)
+	assert.Equal(t, used, first.LastUsed)
 	assert.WithinDuration(t, time.Now(), first.LastChecked, time.Minute)
 	assert.WithinDuration(t, time.Now(), first.FirstCached, time.Minute)
 	assert.EqualValues(t, 1000, second.SharedBytes, "two tags of one digest are one image")
@@ -136,21 +98,21 @@ func (b bucket) plainListing() (all inventory.Amount) {
 
 func TestIndexHoldsCachedChildrenAndReferrers(t *testing.T) {
 	b := newBucket(t)
-	amd, arm := b.image("amd64", nil, b.layer('a', 100)), b.image("arm64", nil, b.layer('b', 200))
+	amd, arm := b.Image("amd64", nil, b.Layer('a', 100)), b.Image("arm64", nil, b.Layer('b', 200))
 	platform := func(d v1.Descriptor, os, architecture string) v1.Descriptor {
 		d.Platform = &v1.Platform{OS: os, Architecture: architecture}
 		return d
 	}
 	missing := v1.Descriptor{Digest: digest.FromString("missing"), Size: 7}
-	index := b.putJSON(layout.Public.Manifest, v1.Index{MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{
+	index := b.JSON(layout.Public.Manifest, v1.Index{MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{
 		platform(amd, "linux", "amd64"), platform(arm, "linux", "arm64"), platform(missing, "linux", "s390x"),
 		platform(amd, "unknown", "unknown"),
 	}})
-	referrer := b.image("", &index, b.layer('r', 50))
-	loose := b.image("riscv64", nil, b.layer('l', 400))
-	b.tag("ghcr.io/org/app", "1", index.Digest)
-	orphan := b.layer('x', 77)
-	b.put(layout.Public.Segment(digest.FromString("f"), 0, "E"), make([]byte, 10))
+	referrer := b.Image("", &index, b.Layer('r', 50))
+	loose := b.Image("riscv64", nil, b.Layer('l', 400))
+	b.Tag("ghcr.io/org/app", "1", index.Digest)
+	orphan := b.Layer('x', 77)
+	b.Write(layout.Public.Segment(digest.FromString("f"), 0, "E"), make([]byte, 10))
 
 	images := b.images("", true)
 	require.Len(t, images, 2, "neither children nor referrers are images of their own")
@@ -167,10 +129,10 @@ func TestIndexHoldsCachedChildrenAndReferrers(t *testing.T) {
 
 func TestPatternsSelectImages(t *testing.T) {
 	b := newBucket(t)
-	d := b.image("amd64", nil, b.layer('a', 100)).Digest
+	d := b.Image("amd64", nil, b.Layer('a', 100)).Digest
 	for _, name := range []string{"docker.io/library/app:1", "docker.io/library/app:2", "docker.io/library/app2:1", "ghcr.io/app:1"} {
 		at := strings.LastIndex(name, ":")
-		b.tag(name[:at], name[at+1:], d)
+		b.Tag(name[:at], name[at+1:], d)
 	}
 	for pattern, want := range map[string]int{
 		"": 4, "*": 4, "docker.io/*": 3, "docker.io/library/app": 2, "docker.io/library/app:1": 1, "*:1": 3,
@@ -182,14 +144,14 @@ func TestPatternsSelectImages(t *testing.T) {
 
 func TestDamagedObjectsAreListed(t *testing.T) {
 	b := newBucket(t)
-	good := b.image("amd64", nil, b.layer('a', 100))
-	b.tag("docker.io/library/app", "1", good.Digest)
+	good := b.Image("amd64", nil, b.Layer('a', 100))
+	b.Tag("docker.io/library/app", "1", good.Digest)
 	truncated := layout.Public.Manifest(digest.FromString("other"))
-	b.put(truncated, []byte("{"))
+	b.Write(truncated, []byte("{"))
 	for tag, body := range map[string]string{"empty": "", "array": "[]", "no-digest": `{"digest":"sha256:x"}`} {
-		b.put(layout.Public.Tag("docker.io", "library/app", tag), []byte(body))
+		b.Write(layout.Public.Tag("docker.io", "library/app", tag), []byte(body))
 	}
-	b.put(layout.Public.Tag("docker.io", "library/app", "absent"), []byte(`{"absent":true}`))
+	b.Write(layout.Public.Tag("docker.io", "library/app", "absent"), []byte(`{"absent":true}`))
 	v := b.read()
 	var damaged []string
 	for _, d := range v.Damaged {

@@ -3,6 +3,8 @@ package inventory
 import (
 	"regexp"
 	"strings"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // Pattern selects images by name. The zero value selects all.
@@ -14,6 +16,16 @@ func ParsePattern(text string) Pattern {
 	// The only special character is quoted, so this always compiles.
 	quoted := strings.ReplaceAll(regexp.QuoteMeta(text), `\*`, ".*")
 	return Pattern{regexp.MustCompile("^" + quoted + "$")}
+}
+
+// Selects reports whether the pattern matches an image's name, its repository or its digest.
+func (p Pattern) Selects(i Image) bool {
+	return p.matches(i.Digest.String(), "") || i.Tag != "" && p.matchesImage(i.Registry+"/"+i.Repository, i.Tag, i.Digest)
+}
+
+// matchesImage reports whether the pattern selects an image with a tag. repository has the registry.
+func (p Pattern) matchesImage(repository, tag string, d digest.Digest) bool {
+	return p.matches(repository, ":"+tag) || p.matches(repository, "@"+d.String())
 }
 
 func (p Pattern) matches(repository, suffix string) bool {

@@ -65,6 +65,7 @@ type reader struct {
 	progress func(listed, read int64)
 	memory   *bounded.Budget
 	read     atomic.Int64
+	marked   []backend.Object
 
 	mu sync.Mutex // guards Damaged and manifests while they are loaded
 }
@@ -82,8 +83,8 @@ func (r *reader) list(ctx context.Context) error {
 	}
 	for _, t := range r.tables {
 		t.first = r.nodes
-		r.nodes += node(t.len())
-		if t.kind == kindBlobs { // blobs are listed before manifests
+		r.nodes += Node(t.len())
+		if t.kind == layout.Blobs { // blobs are listed before manifests
 			r.firstManifest = r.nodes
 		}
 	}
@@ -91,13 +92,14 @@ func (r *reader) list(ctx context.Context) error {
 	for i := range r.manifests {
 		r.manifests[i].config = noNode
 	}
+	r.takeMarks()
 	for object, err := range r.store.List(ctx, layout.Uses, "") {
 		if err != nil {
 			return fmt.Errorf("list the markers of use: %w", err)
 		}
 		r.count(object)
-		if day, d, ok := layout.ParseUse(object.Key); ok {
-			r.takeUse(day, d)
+		if d, ok := layout.ParseUse(object.Key); ok {
+			r.takeUse(object.Modified, d)
 		}
 	}
 	return nil
@@ -120,6 +122,10 @@ func (r *reader) take(object backend.Object) {
 		r.Fills.add(object.Size)
 		return
 	}
+	if strings.HasPrefix(object.Key, r.realm.Marks()) {
+		r.marked = append(r.marked, object)
+		return
+	}
 	if registry, repository, name, ok := r.realm.ParseTag(object.Key); ok {
 		r.tags = append(r.tags, tag{
 			registry: registry, repository: repository, name: name, key: object.Key, checked: object.Modified.UTC(),
@@ -128,7 +134,7 @@ func (r *reader) take(object backend.Object) {
 }
 
 // table returns the table to which an object is added. The keys of one table are listed together.
-func (r *reader) table(kind string, algorithm digest.Algorithm) *table {
+func (r *reader) table(kind layout.Content, algorithm digest.Algorithm) *table {
 	if n := len(r.tables); n > 0 && r.tables[n-1].kind == kind && r.tables[n-1].algorithm == algorithm {
 		return r.tables[n-1]
 	}
@@ -137,11 +143,36 @@ func (r *reader) table(kind string, algorithm digest.Algorithm) *table {
 	return t
 }
 
-func (r *reader) takeUse(day time.Time, d digest.Digest) {
-	days := int32(day.Unix() / secondsPerDay)
+// takeMarks joins the garbage collector's marks with what they are about.
+func (r *reader) takeMarks() {
+	r.marks = map[Node]Marks{}
+	for _, object := range r.marked {
+		kind, d, mark, ok := r.realm.ParseMark(object.Key)
+		n, found := r.find(kind, d)
+		if !ok || !found {
+			r.stray = append(r.stray, object)
+			continue
+		}
+		m := r.marks[n]
+		switch mark {
+		case layout.Tombstone:
+			m.Tombstone = object.Modified
+		case layout.Used:
+			m.Used = object.Modified
+		case layout.Deleting:
+			m.Deleting = object.Modified
+		case layout.Unwanted:
+			m.Unwanted = object.Modified
+		}
+		r.marks[n] = m
+	}
+	r.marked = nil
+}
+
+func (r *reader) takeUse(at time.Time, d digest.Digest) {
 	for _, t := range r.tables {
 		if i, ok := t.find(d); ok {
-			t.used[i] = max(t.used[i], days)
+			t.used[i] = max(t.used[i], at.Unix())
 		}
 	}
 }
@@ -154,14 +185,14 @@ func (r *reader) load(ctx context.Context) error {
 		group.Go(func() error { return r.loadTag(ctx, &r.tags[i]) })
 	}
 	for _, t := range r.tables {
-		if t.kind != kindManifests {
+		if t.kind != layout.Manifests {
 			continue
 		}
 		for i := range t.len() {
 			if ctx.Err() != nil {
 				break
 			}
-			group.Go(func() error { return r.loadManifest(ctx, t.first+node(i), t.digest(i)) })
+			group.Go(func() error { return r.loadManifest(ctx, t.first+Node(i), t.digest(i)) })
 		}
 	}
 	if err := group.Wait(); err != nil {
@@ -170,11 +201,6 @@ func (r *reader) load(ctx context.Context) error {
 	r.tags = slices.DeleteFunc(r.tags, func(t tag) bool { return t.digest == "" })
 	return nil
 }
-
-const (
-	kindBlobs     = "blobs"
-	kindManifests = "manifests"
-)
 
 func (r *reader) loadTag(ctx context.Context, t *tag) error {
 	body, object, err := r.get(ctx, t.key, maxRecord)
@@ -203,7 +229,7 @@ func (r *reader) loadTag(ctx context.Context, t *tag) error {
 	return nil
 }
 
-func (r *reader) loadManifest(ctx context.Context, n node, d digest.Digest) error {
+func (r *reader) loadManifest(ctx context.Context, n Node, d digest.Digest) error {
 	key := r.realm.Manifest(d)
 	body, object, err := r.get(ctx, key, maxManifest)
 	if body == nil {
@@ -253,16 +279,16 @@ func (r *reader) damaged(key string, err error) {
 }
 
 // link connects a manifest with what it names, as far as that is cached.
-func (r *reader) link(n node, doc document.Document, mediaType string) {
-	var children, manifests []node
+func (r *reader) link(n Node, doc document.Document, mediaType string) {
+	var children, manifests []Node
 	var platforms []unique.Handle[string]
 	for _, d := range doc.Blobs {
-		if child, ok := r.find(kindBlobs, d.Digest); ok {
+		if child, ok := r.find(layout.Blobs, d.Digest); ok {
 			children = append(children, child)
 		}
 	}
 	for _, m := range doc.Manifests {
-		child, ok := r.find(kindManifests, m.Digest)
+		child, ok := r.find(layout.Manifests, m.Digest)
 		if !ok {
 			continue
 		}
@@ -271,7 +297,7 @@ func (r *reader) link(n node, doc document.Document, mediaType string) {
 			platforms = append(platforms, unique.Make(format(m.Platform)))
 		}
 	}
-	config, cached := r.find(kindBlobs, doc.Config)
+	config, cached := r.find(layout.Blobs, doc.Config)
 	if !cached {
 		config = noNode
 	}
@@ -283,7 +309,7 @@ func (r *reader) link(n node, doc document.Document, mediaType string) {
 	for _, child := range manifests {
 		r.manifest(child).named = true
 	}
-	if subject, ok := r.find(kindManifests, doc.Subject); ok && subject != n {
+	if subject, ok := r.find(layout.Manifests, doc.Subject); ok && subject != n {
 		r.manifest(subject).children = append(r.manifest(subject).children, n)
 		m.named = true
 	}

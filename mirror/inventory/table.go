@@ -7,22 +7,24 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/entrepot-io/entrepot/mirror/layout"
 )
 
-// node is the number of a blob or manifest in an inventory.
-type node int32
+// Node is the number of a blob or manifest in an inventory.
+type Node int32
 
 // table holds the blobs or the manifests with one digest algorithm, in ascending order of their digests. That is the order
 // in which a bucket lists them.
 type table struct {
-	kind      string // "blobs" or "manifests"
+	kind      layout.Content
 	algorithm digest.Algorithm
-	first     node // of the table
+	first     Node // of the table
 	width     int  // bytes of a digest
 	sums      []byte
 	sizes     []int64
 	stored    []int64 // seconds since 1970
-	used      []int32 // days since 1970; 0: no marker of use
+	used      []int64 // seconds since 1970; 0: no marker of use
 }
 
 func (t *table) len() int { return len(t.sizes) }

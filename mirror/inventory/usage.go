@@ -3,6 +3,8 @@ package inventory
 import (
 	"cmp"
 	"slices"
+
+	"github.com/entrepot-io/entrepot/mirror/layout"
 )
 
 // Usage is what the cache takes. Its JSON form is documented in docs/commands.md.
@@ -39,22 +41,13 @@ const listed = 10
 // Usage measures the images that match a pattern. The totals, the fills and what is unreferenced are of the whole bucket.
 func (v *Inventory) Usage(p Pattern) Usage {
 	u := Usage{Amount: v.Total, Fills: v.Fills, Registries: []Share{}, Repositories: []Repository{}}
-	var images []Image
-	for _, t := range v.tags {
-		root, ok := v.find(kindManifests, t.digest)
-		if ok && p.matches(t.registry+"/"+t.repository, ":"+t.name) {
-			images = append(images, Image{
-				Registry: t.registry, Repository: t.repository, Tag: t.name, Digest: t.digest, MediaType: t.mediaType,
-				Platforms: []string{}, LastChecked: t.checked, root: root,
-			})
-		}
-	}
+	images := v.images(p)
 	v.measure(images)
 	u.Registries, u.Repositories = v.byRegistry(images), v.byRepository(images)
 	marks, unique := make([]int32, v.nodes), int64(0)
 	for _, i := range images {
 		u.LogicalBytes += i.Bytes
-		v.walk(i.root, marks, 1, func(n node) { unique += v.size(n) })
+		v.walk(i.root, marks, 1, func(n Node) { unique += v.size(n) })
 	}
 	u.SavedBytes = u.LogicalBytes - unique
 	u.Unreferenced = v.unreferenced()
@@ -79,7 +72,7 @@ func (v *Inventory) byRegistry(images []Image) []Share {
 		}
 		share := &shares[len(shares)-1]
 		share.Tags++
-		v.walk(i.root, marks, int32(len(shares)), func(n node) { share.Bytes += v.size(n) })
+		v.walk(i.root, marks, int32(len(shares)), func(n Node) { share.Bytes += v.size(n) })
 	}
 	slices.SortStableFunc(shares, func(a, b Share) int { return cmp.Compare(b.Bytes, a.Bytes) })
 	return shares
@@ -97,7 +90,7 @@ func (v *Inventory) byRepository(images []Image) []Repository {
 		}
 		r := &repositories[len(repositories)-1]
 		r.Tags++
-		v.walk(i.root, marks, int32(len(repositories)), func(n node) {
+		v.walk(i.root, marks, int32(len(repositories)), func(n Node) {
 			size := v.size(n)
 			r.Bytes += size
 			if owners[n] != ownedByMany {
@@ -111,11 +104,11 @@ func (v *Inventory) byRepository(images []Image) []Repository {
 
 // repositoryOwners returns by node the repository whose tags alone reach it; see owners.
 func (v *Inventory) repositoryOwners() []int32 {
-	var roots []node
+	var roots []Node
 	var numbers []int32
 	known := map[string]int32{}
 	for _, t := range v.tags {
-		root, ok := v.find(kindManifests, t.digest)
+		root, ok := v.find(layout.Manifests, t.digest)
 		if !ok {
 			continue
 		}
@@ -131,20 +124,20 @@ func (v *Inventory) repositoryOwners() []int32 {
 // unreferenced counts the blobs and manifests that no tag and no index reaches.
 func (v *Inventory) unreferenced() (left Amount) {
 	marks := make([]int32, v.nodes)
-	reach := func(root node) { v.walk(root, marks, 1, func(node) {}) }
+	reach := func(root Node) { v.walk(root, marks, 1, func(Node) {}) }
 	for n, tagged := range v.tagged() {
 		if tagged {
-			reach(node(n))
+			reach(Node(n))
 		}
 	}
 	for i := range v.manifests {
 		if v.manifests[i].index {
-			reach(v.firstManifest + node(i))
+			reach(v.firstManifest + Node(i))
 		}
 	}
 	for n, mark := range marks {
 		if mark == 0 {
-			left.add(v.size(node(n)))
+			left.add(v.size(Node(n)))
 		}
 	}
 	return left

@@ -93,10 +93,9 @@ func (r Realm) TagLease(registry, repository, tag string) string {
 // Uses is the prefix of the markers of use.
 const Uses = "access/"
 
-// Use returns the key of the marker that an object was used on a day (2006-01-02, UTC). It is the same for all realms.
-func Use(day string, d digest.Digest) string {
-	return Uses + day + "/" + d.String()
-}
+// Use returns the key of the marker of an object's last use, which is when the marker was written. It is the same for all
+// realms.
+func Use(d digest.Digest) string { return Uses + string(d.Algorithm()) + "/" + d.Encoded() }
 
 // Probe returns the prefix of objects written to find out what a store can do.
 func (r Realm) Probe() string { return string(r) + "/fills/probe/" }

@@ -7,15 +7,15 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// ParseContent returns the kind ("blobs" or "manifests") and the digest of content from its key.
-func (r Realm) ParseContent(key string) (kind string, d digest.Digest, ok bool) {
+// ParseContent returns the kind and the digest of content from its key.
+func (r Realm) ParseContent(key string) (kind Content, d digest.Digest, ok bool) {
 	rest, ok := strings.CutPrefix(key, string(r)+"/")
 	parts := strings.Split(rest, "/")
-	if !ok || len(parts) != 3 || parts[0] != "blobs" && parts[0] != "manifests" {
+	if !ok || len(parts) != 3 || Content(parts[0]) != Blobs && Content(parts[0]) != Manifests {
 		return "", "", false
 	}
 	d = digest.NewDigestFromEncoded(digest.Algorithm(parts[1]), parts[2])
-	return parts[0], d, d.Validate() == nil
+	return Content(parts[0]), d, d.Validate() == nil
 }
 
 // ParseTag returns the names in the key of a tag's record.
@@ -29,13 +29,18 @@ func (r Realm) ParseTag(key string) (registry, repository, tag string, ok bool) 
 	return registry, repository, unescape(escaped), true
 }
 
-// ParseUse returns the day and the digest in the key of a marker of use.
-func ParseUse(key string) (day time.Time, d digest.Digest, ok bool) {
+// ParseUse returns the digest in the key of a marker of use. Earlier versions wrote a marker for each day (2006-01-02, UTC).
+func ParseUse(key string) (d digest.Digest, ok bool) {
 	rest, ok := strings.CutPrefix(key, Uses)
-	date, name, hasDigest := strings.Cut(rest, "/")
-	day, err := time.Parse(time.DateOnly, date)
-	d = digest.Digest(name)
-	return day, d, ok && hasDigest && err == nil && d.Validate() == nil
+	folder, name, hasName := strings.Cut(rest, "/")
+	if !ok || !hasName {
+		return "", false
+	}
+	d = digest.NewDigestFromEncoded(digest.Algorithm(folder), name)
+	if _, err := time.Parse(time.DateOnly, folder); err == nil {
+		d = digest.Digest(name)
+	}
+	return d, d.Validate() == nil
 }
 
 // unescape reverses escape.

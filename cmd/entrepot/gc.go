@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/opencontainers/go-digest"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"github.com/entrepot-io/entrepot/mirror"
+	"github.com/entrepot-io/entrepot/mirror/gc"
+	"github.com/entrepot-io/entrepot/mirror/inventory"
+	"github.com/entrepot-io/entrepot/mirror/layout"
+)
+
+// gcOptions are the flags of gc.
+type gcOptions struct {
+	maxSize  string
+	maxAge   string
+	keepLast int
+	keep     []string
+	keepFrom []string
+	rules    string
+	steps    stepOptions
+	output   *outputFormat
+}
+
+// stepOptions are the flags of commands that delete in two steps.
+type stepOptions struct {
+	grace  string
+	wait   bool
+	dryRun bool
+}
+
+func (o *stepOptions) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&o.grace, "grace", "1h", "`TIME` between marking and deleting; longer than ENTREPOT_PRESENCE_TTL and the time that clients take to follow a URL")
+	flags.BoolVar(&o.wait, "wait", false, "wait for the grace period and delete what was marked")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "change nothing; show what would be deleted in the end")
+}
+
+// gcCommand returns the command that removes what has been unused for longest.
+func gcCommand() *cobra.Command {
+	var o gcOptions
+	cmd := &cobra.Command{
+		Use:   "gc",
+		Short: "Remove what has been unused for longest",
+		Long: "Remove the images that have been unused for longest, with what only they need: manifests, blobs, referrers and signatures. Also remove " +
+			"abandoned fills, old marks and old markers of use.\n\n" +
+			"Without --max-size, --max-age and --rules, all images stay. gc deletes in two steps: it marks objects, and deletes those that were not used " +
+			"since when it runs again after the grace period, or at once after it with --wait. It is safe beside running replicas and pulls in progress.\n\n" +
+			"PATTERN is REGISTRY/REPOSITORY, REGISTRY/REPOSITORY:TAG or a digest; * matches any characters. A file of rules is YAML: a list rules, each with " +
+			"a pattern and any of maxSize, maxAge, keepLast and keep: true. The first that matches an image applies to it.",
+		Example: "  entrepot gc --max-size 500GiB --keep 'ghcr.io/org/*'\n" +
+			"  kubectl get pods -A -o jsonpath='{..image}' | tr ' ' '\\n' | entrepot gc --max-age 30d --keep-from - --dry-run",
+		Args: noArgs,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.maxSize, "max-size", "", "`SIZE` of the bucket, for example 500GiB")
+	flags.StringVar(&o.maxAge, "max-age", "", "`TIME` since the last use, for example 30d")
+	flags.IntVar(&o.keepLast, "keep-last", 0, "so many newest tags of each repository stay")
+	flags.StringArrayVar(&o.keep, "keep", nil, "images that match `PATTERN` stay; may be repeated")
+	flags.StringArrayVar(&o.keepFrom, "keep-from", nil, "images and digests listed in `FILE` stay (- for standard input); see warm -f")
+	flags.StringVar(&o.rules, "rules", "", "`FILE` with limits for some images")
+	o.steps.add(cmd)
+	o.output = addOutputFlag(cmd)
+	return operator(cmd, func(cmd *cobra.Command, cfg config, _ []string) error {
+		limits, err := o.read(cmd.InOrStdin(), cfg)
+		if err != nil {
+			return err
+		}
+		return cfg.collect(cmd, limits, o.steps, *o.output)
+	})
+}
+
+// read returns what the flags say, without the steps.
+func (o gcOptions) read(stdin io.Reader, cfg config) (c gc.Config, err error) {
+	if c.Limits.MaxBytes, err = sizeFlag("--max-size", o.maxSize); err != nil {
+		return c, err
+	}
+	if c.Limits.MaxAge, err = durationFlag("--max-age", o.maxAge); err != nil {
+		return c, err
+	}
+	if c.Limits.KeepLast = o.keepLast; o.keepLast < 0 {
+		return c, usageError{fmt.Errorf("--keep-last: %d is negative; write 0 or more", o.keepLast)}
+	}
+	for _, text := range o.keep {
+		c.Keep = append(c.Keep, inventory.ParsePattern(text))
+	}
+	for _, file := range o.keepFrom {
+		images, err := readImageList(file, stdin)
+		if err != nil {
+			return c, err
+		}
+		if c.Keep, err = appendKept(c.Keep, cfg, images); err != nil {
+			return c, err
+		}
+	}
+	if o.rules != "" {
+		c.Rules, err = readRules(o.rules)
+	}
+	return c, err
+}
+
+// appendKept appends patterns for images and digests that stay.
+func appendKept(keep []inventory.Pattern, cfg config, images []string) ([]inventory.Pattern, error) {
+	core, err := cfg.names()
+	if err != nil {
+		return nil, err
+	}
+	defer core.Close()
+	for _, image := range images {
+		if d := digest.Digest(image); d.Validate() == nil {
+			keep = append(keep, inventory.ParsePattern(image))
+			continue
+		}
+		repo, ref, err := parseImage(core, image)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--keep-from: %s: %w", image, err)}
+		}
+		if d, ok := ref.Digest(); ok { // also of an image without a tag, whose repository is not known
+			keep = append(keep, inventory.ParsePattern(d.String()))
+			continue
+		}
+		keep = append(keep, inventory.ParsePattern(repo.String()+":"+ref.Tag()))
+	}
+	return keep, nil
+}
+
+// names returns a mirror that is only used to find what images' names mean.
+func (c config) names() (*mirror.Mirror, error) {
+	c.DockerConfig, c.RecordUse = "", false
+	_, core, err := build(context.Background(), c, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	return core, err
+}
+
+func sizeFlag(name, text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	var size byteSize
+	if err := size.UnmarshalText([]byte(text)); err != nil {
+		return 0, usageError{fmt.Errorf("%s: %q is %w", name, text, err)}
+	}
+	return int64(size), nil
+}
+
+func durationFlag(name, text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	d, err := duration(text)
+	if err == nil && d < 0 {
+		err = errors.New("negative; write for example 30d")
+	}
+	if err != nil {
+		return 0, usageError{fmt.Errorf("%s: %q is %w", name, text, err)}
+	}
+	return d, nil
+}
+
+// collect runs the garbage collector and prints its report.
+func (c config) collect(cmd *cobra.Command, g gc.Config, steps stepOptions, format outputFormat) (err error) {
+	if g.Grace, err = durationFlag("--grace", steps.grace); err != nil {
+		return err
+	}
+	g.Wait, g.DryRun = steps.wait, steps.dryRun
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	store, err := c.openStore(ctx, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	g.Store, g.Realm, g.UseInterval = store, layout.Public, c.useInterval()
+	shown := startProgress(cmd.ErrOrStderr())
+	g.Progress = shown.set
+	report, err := gc.Run(ctx, g)
+	shown.stop()
+	if err != nil && ctx.Err() != nil {
+		err = errors.New("interrupted; run the command again to continue")
+	}
+	if format == "json" {
+		err = errors.Join(err, printJSON(cmd.OutOrStdout(), report))
+	} else {
+		err = errors.Join(err, printCollected(cmd.OutOrStdout(), report))
+	}
+	for _, d := range report.Damaged {
+		err = errors.Join(err, fmt.Errorf("%s: %w", d.Key, d.Err))
+	}
+	return err
+}
+
+// useInterval is how precisely the last use of objects is recorded, 0 if it is not.
+func (c config) useInterval() time.Duration {
+	switch {
+	case !c.RecordUse:
+		return 0
+	case c.Store.isFolder():
+		return time.Second
+	}
+	return mirror.UseInterval
+}
+
+func printCollected(w io.Writer, r gc.Report) error {
+	amount := func(a inventory.Amount) string {
+		return fmt.Sprintf("%s in %s objects", byteSize(a.Bytes), humanize.Comma(a.Objects))
+	}
+	rows := [][]string{{"deleted", fmt.Sprintf("%s images, %s", humanize.Comma(r.Deleted.Images), amount(r.Deleted.Amount))}}
+	if r.DryRun {
+		rows[0][0] = "would be deleted"
+	} else {
+		rows = append(rows, []string{"marked for later", amount(r.Marked)}, []string{"left over", humanize.Comma(r.Swept) + " objects deleted"})
+	}
+	return printTable(w, append(rows, []string{"kept", amount(r.Kept)}))
+}

@@ -1,0 +1,58 @@
+package layout
+
+import (
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Content is the kind of an object that is stored under its digest.
+type Content string
+
+// Kinds of content, as they appear in keys.
+const (
+	Blobs     Content = "blobs"
+	Manifests Content = "manifests"
+)
+
+// Mark is an empty object about content that is to be deleted.
+type Mark string
+
+// Marks. docs/garbage-collection.md says how they work together.
+const (
+	Tombstone Mark = "tombstone" // it is to be deleted
+	Used      Mark = "used"      // a replica has met the tombstone and still uses the content
+	Deleting  Mark = "deleting"  // it is being deleted; no replica may rely on it
+	Unwanted  Mark = "unwanted"  // an operator has removed the image that begins with this manifest
+)
+
+// Marks returns the prefix of all marks.
+func (r Realm) Marks() string { return string(r) + "/marks/" }
+
+// Mark returns the key of a mark.
+func (r Realm) Mark(kind Content, d digest.Digest, m Mark) string {
+	return r.Marks() + string(kind) + "/" + string(d.Algorithm()) + "/" + d.Encoded() + "/" + string(m)
+}
+
+// ParseMark returns the parts of a mark's key.
+func (r Realm) ParseMark(key string) (kind Content, d digest.Digest, m Mark, ok bool) {
+	rest, ok := strings.CutPrefix(key, r.Marks())
+	parts := strings.Split(rest, "/")
+	if !ok || len(parts) != 4 {
+		return "", "", "", false
+	}
+	kind, m = Content(parts[0]), Mark(parts[3])
+	d = digest.NewDigestFromEncoded(digest.Algorithm(parts[1]), parts[2])
+	switch m {
+	case Tombstone, Used, Deleting, Unwanted:
+	default:
+		return "", "", "", false
+	}
+	return kind, d, m, (kind == Blobs || kind == Manifests) && d.Validate() == nil
+}
+
+// Content returns the key of content.
+func (r Realm) Content(kind Content, d digest.Digest) string { return r.content(string(kind), d) }
+
+// CollectorLease returns the key of the lease of the garbage collector.
+func (r Realm) CollectorLease() string { return r.Fills() + "gc/lease" }
