@@ -42,7 +42,7 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serveCommand(), refreshCommand(), warmCommand(), lsCommand(), duCommand(), configCommand(), healthcheckCommand(), versionCommand())
+	root.AddCommand(serveCommand(), refreshCommand(), warmCommand(), lsCommand(), duCommand(), settingsCommand(), healthcheckCommand(), versionCommand())
 	return root
 }
 
