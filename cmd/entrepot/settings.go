@@ -71,7 +71,7 @@ type settingFlag struct{ text, typeName string }
 
 func (f *settingFlag) String() string     { return f.text }
 func (f *settingFlag) Type() string       { return f.typeName }
-func (f *settingFlag) Set(s string) error { f.text = s; return nil } //nolint:unparam // it is a pflag.Value
+func (f *settingFlag) Set(s string) error { f.text = s; return nil }
 
 // addFlags adds a flag for each setting.
 func addFlags(flags *pflag.FlagSet) {

@@ -19,18 +19,28 @@ func settingsCommand() *cobra.Command {
 		Short: "Print the settings in force and where each comes from",
 		Long: "Print the settings in force with their origins: default, platform (a default of the platform, such as Cloud Run), environment " +
 			"or flag. Secrets are not printed. A variable that starts with ENTREPOT_ but is no setting is a warning.\n\n" +
-			"--output markdown prints the tables of all settings in docs/configuration.md instead.",
-		Example: "  entrepot settings\n  entrepot settings --output json",
+			"--output markdown prints the tables of all settings in docs/configuration.md instead.\n\n" +
+			"--from-distribution prints the settings that are equivalent to a configuration of distribution (the image named registry) and to " +
+			"the REGISTRY_ variables in the environment, as a file of variables. Comments say what has no equivalent. The file may be - for " +
+			"standard input. Passwords and keys are never printed.",
+		Example: "  entrepot settings\n  entrepot settings --from-distribution /etc/distribution/config.yml > entrepot.env",
 		Args:    noArgs,
 	}
 	format := settingsFormat("text")
 	cmd.Flags().VarP(&format, "output", "o", "format of the results")
+	file := cmd.Flags().String("from-distribution", "", "configuration `FILE` of distribution to translate")
 	operator(cmd, func(cmd *cobra.Command, _ config, _ []string) error {
 		return printSettings(cmd, format)
 	})
 	load := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if format == "markdown" { // whatever the settings in force
+		// Only the settings in force need to be valid.
+		switch translates := cmd.Flags().Changed("from-distribution"); {
+		case translates && format != "text":
+			return usageError{errors.New("--from-distribution prints a file of variables; leave out --output")}
+		case translates:
+			return translate(cmd, *file)
+		case format == "markdown":
 			writeSettings(cmd.OutOrStdout())
 			return nil
 		}

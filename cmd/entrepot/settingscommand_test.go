@@ -36,6 +36,14 @@ func (w *cluster) settings(t *testing.T, env []string, args ...string) commandRe
 	return with.run(t, append([]string{"settings"}, args...)...)
 }
 
+// settingsJSON decodes the settings in force with more variables.
+func (w *cluster) settingsJSON(t *testing.T, env []string, page *settingsPage) {
+	t.Helper()
+	r := w.settings(t, env, "--output", "json")
+	require.Zero(t, r.exit, r.stderr)
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), page))
+}
+
 func TestSettingsInForceArePrinted(t *testing.T) {
 	t.Parallel()
 	w := newCluster(t)
