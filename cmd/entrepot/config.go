@@ -1,15 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"net/url"
 	"reflect"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -78,58 +75,16 @@ type config struct {
 	platform platform
 }
 
-// setting describes one field of config.
-type setting struct {
-	Group, Variable, Flag, Default, Doc string
-}
-
-// settings returns all settings in the order of config's fields.
-func settings() []setting {
-	var all []setting
-	var group string
-	for field := range reflect.TypeFor[config]().Fields() {
-		key, ok := field.Tag.Lookup("env")
-		if !ok {
-			continue
-		}
-		group = cmp.Or(field.Tag.Get("group"), group)
-		all = append(all, setting{
-			Group:    group,
-			Variable: prefix + key,
-			Flag:     strings.ToLower(strings.ReplaceAll(key, "_", "-")),
-			Default:  field.Tag.Get("envDefault"),
-			Doc:      field.Tag.Get("doc"),
-		})
-	}
-	return all
-}
-
-// addFlags adds a flag for each setting.
-func addFlags(flags *pflag.FlagSet) {
-	for _, s := range settings() {
-		flags.String(s.Flag, s.Default, fmt.Sprintf("%s [%s]", s.Doc, s.Variable))
-	}
-}
-
 // loadConfig reads the environment variables and the flags; flags take precedence. An error is a single line that names
 // the wrong setting by its variable.
 func loadConfig(environ []string, flags *pflag.FlagSet) (config, error) {
-	environment := env.ToMap(environ)
-	for _, s := range settings() {
-		if f := flags.Lookup(s.Flag); f != nil && f.Changed {
-			environment[s.Variable] = f.Value.String()
-		}
-		if strings.TrimSpace(environment[s.Variable]) == "" {
-			delete(environment, s.Variable) // empty means unset
-		}
-	}
-	platform, err := detectPlatform(environment)
+	texts, err := settingTexts(environ, flags)
 	if err != nil {
 		return config{}, err
 	}
-	c := config{platform: platform}
+	c := config{platform: texts.platform}
 	err = env.ParseWithOptions(&c, env.Options{
-		Environment: environment,
+		Environment: texts.environment,
 		Prefix:      prefix,
 		FuncMap: map[reflect.Type]env.ParserFunc{
 			reflect.TypeFor[time.Duration](): parseDuration,
@@ -138,28 +93,9 @@ func loadConfig(environ []string, flags *pflag.FlagSet) (config, error) {
 		},
 	})
 	if err != nil {
-		return config{}, describe(err, environment)
+		return config{}, describe(err, texts.environment)
 	}
 	return c, c.check()
-}
-
-// kubernetesVariable matches the variables that Kubernetes sets for a Service named entrepot.
-var kubernetesVariable = regexp.MustCompile(`_SERVICE_(HOST|PORT)|^ENTREPOT(_.*)?_PORT(_|$)`)
-
-// unknownVariables returns the variables, sorted, that have the prefix but are no settings, such as misspelled ones.
-func unknownVariables(environ []string) []string {
-	known := map[string]bool{}
-	for _, s := range settings() {
-		known[s.Variable] = true
-	}
-	var unknown []string
-	for name := range env.ToMap(environ) {
-		if strings.HasPrefix(name, prefix) && !known[name] && !kubernetesVariable.MatchString(name) {
-			unknown = append(unknown, name)
-		}
-	}
-	slices.Sort(unknown)
-	return unknown
 }
 
 // describe converts an error of the env package to one that names the variable and its value.
@@ -170,7 +106,11 @@ func describe(err error, environment map[string]string) error {
 	}
 	field, _ := reflect.TypeFor[config]().FieldByName(parse.Name)
 	variable := prefix + field.Tag.Get("env")
-	return wrong(variable, "%q: %w", environment[variable], parse.Err)
+	value := environment[variable]
+	if strings.Contains(value, "@") {
+		return wrong(variable, "is not valid, and not shown since it may contain credentials; put credentials into Docker's config.json or, for the store, into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+	}
+	return wrong(variable, "%q: %w", value, parse.Err)
 }
 
 // wrong returns a usage error about a setting.
@@ -181,6 +121,8 @@ func wrong(variable, format string, args ...any) error {
 // check validates settings that depend on each other or have a limited range.
 func (c config) check() error {
 	switch {
+	case strings.Contains(c.Store.host+c.Store.bucket, "@"):
+		return wrong("ENTREPOT_STORE", "contains credentials; put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	case c.TagTTL < 0:
 		return wrong("ENTREPOT_TAG_TTL", "%s is negative; write 0s to revalidate on every request", c.TagTTL)
 	case c.UpstreamBudget <= 0 || c.UpstreamBudget > 10*time.Second:

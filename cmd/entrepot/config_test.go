@@ -157,11 +157,3 @@ func TestPlatformWithShortGracePeriodShortensDrain(t *testing.T) {
 		assert.Equal(t, 7*time.Second, c.DrainTimeout, variable)
 	}
 }
-
-func TestUnknownVariables(t *testing.T) {
-	assert.Equal(t, []string{"ENTREPOT_TAGTTL"}, unknownVariables([]string{
-		"ENTREPOT_TAGTTL=1m", "ENTREPOT_TAG_TTL=1m", "HOME=/",
-		// set by Kubernetes for a Service named entrepot
-		"ENTREPOT_PORT=tcp://10.0.0.1:80", "ENTREPOT_PORT_80_TCP_ADDR=10.0.0.1", "ENTREPOT_SERVICE_HOST=10.0.0.1", "ENTREPOT_SERVICE_PORT_HTTP=80",
-	}))
-}

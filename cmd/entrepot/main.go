@@ -42,7 +42,10 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serveCommand(), refreshCommand(), warmCommand(), lsCommand(), duCommand(), gcCommand(), rmCommand(), resetCommand(), configCommand(), healthcheckCommand(), versionCommand())
+	root.AddCommand(
+		serveCommand(), refreshCommand(), warmCommand(), lsCommand(), duCommand(), gcCommand(), rmCommand(), resetCommand(),
+		settingsCommand(), healthcheckCommand(), versionCommand(),
+	)
 	return root
 }
 

@@ -93,8 +93,8 @@ func serve(ctx context.Context, cfg config, out, logs io.Writer) error {
 		AccessLog:      accessLog,
 		Metrics:        registry,
 	})
-	for _, name := range unknownVariables(os.Environ()) {
-		log.Warn("unknown setting ignored", "variable", name)
+	for _, unknown := range unknownVariables(os.Environ()) {
+		log.Warn("unknown setting ignored", unknown.attributes()...)
 	}
 	if cfg.platform.function {
 		serveLambda(ctx, cfg, api, core, log)

@@ -21,9 +21,9 @@ var settingRow = regexp.MustCompile("(?m)^\\| `(ENTREPOT_[A-Z_]+)`")
 func checkSettings(t testing.TB, environment map[string]string) error {
 	t.Helper()
 	program := testenv.Program(t)
-	table, err := exec.Command(program, "config").Output()
+	table, err := exec.Command(program, "settings", "--output", "markdown").Output()
 	if err != nil {
-		t.Fatalf("entrepot config: %v", err)
+		t.Fatalf("entrepot settings: %v", err)
 	}
 	known := map[string]bool{}
 	for _, row := range settingRow.FindAllSubmatch(table, -1) {
