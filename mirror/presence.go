@@ -113,3 +113,6 @@ func (m *Mirror) rememberFill(d digest.Digest, f *fill.Fill) *Blob {
 func (m *Mirror) newBlob(d digest.Digest, size int64) *Blob {
 	return &Blob{Digest: d, Size: size, mirror: m, key: m.realm.Blob(d), seen: time.Now()}
 }
+
+// Forget makes the next request look for a blob in the bucket, since it was deleted.
+func (m *Mirror) Forget(d digest.Digest) { m.presences.Invalidate(d) }

@@ -37,6 +37,11 @@ type config struct {
 	StoreStyle          bucketStyle `env:"STORE_STYLE" envDefault:"auto" doc:"Position of the bucket's name in URLs: path (https://HOST/BUCKET/KEY), host (https://BUCKET.HOST/KEY), or auto (host for AWS and other clouds recognized by their host names, otherwise path). Applies to entrepot's requests and to clients' URLs."`
 	RecordUse           bool        `env:"RECORD_USE" envDefault:"true" doc:"Record in the bucket when objects were last used: an empty marker for each, which a replica writes at most once an hour, and at most once a second with a file store."`
 
+	GCInterval autoDuration `group:"Garbage collection" env:"GC_INTERVAL" envDefault:"auto" doc:"How often one of the replicas removes what ENTREPOT_MAX_SIZE, ENTREPOT_MAX_AGE and ENTREPOT_GC_RULES do not keep (docs/garbage-collection.md). auto: 1h with a file store, never with a bucket. 0s: never."`
+	MaxSize    autoSize     `env:"MAX_SIZE" envDefault:"auto" doc:"Size of the store; beyond it, the least recently used images are removed. auto: with a file store, 80 % of the space that was free or used by the cache when it was first served; no limit with a bucket. 0: no limit."`
+	MaxAge     age          `env:"MAX_AGE" envDefault:"0s" doc:"Images that were not used for so long are removed, for example 30d. 0s: no limit."`
+	GCRules    string       `env:"GC_RULES" doc:"File with limits for some images, as for entrepot gc --rules."`
+
 	Upstreams           upstreamList  `group:"Upstreams" env:"UPSTREAMS" envDefault:"docker.io,ghcr.io,quay.io,gcr.io,registry.k8s.io,public.ecr.aws,mcr.microsoft.com" doc:"Registries to mirror: comma-separated NAME[=ENDPOINT[|ENDPOINT...]]. Endpoints are URLs, tried in order; the default is https://NAME. The first upstream is the default."`
 	DockerConfig        secret        `env:"DOCKER_CONFIG" doc:"Credentials for upstreams: the text of a Docker config.json, or the ARN of an AWS Secrets Manager secret that contains it. Credentials that are not in it are read from Docker's own config.json (DOCKER_CONFIG)."`
 	UpstreamConnections int           `env:"UPSTREAM_CONNECTIONS" envDefault:"32" doc:"Concurrent blob downloads per upstream; further ones wait."`

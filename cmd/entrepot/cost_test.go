@@ -101,7 +101,7 @@ func TestUseCostsDocumentedRequests(t *testing.T) {
 		}
 		time.Sleep(200 * time.Millisecond) // the last check may not have begun
 		passed := a.take(t)
-		looks := passed.replica.of(headObject)
+		looks := passed.replica.of(headObject) / look.requests.of(headObject)
 		assert.Equal(t, counts{replica: requests{}.plus(looks, look.requests), clients: requests{}}, passed)
 		limit := int(time.Since(began)/(presenceTTL*3/4)) + 1
 		t.Logf("%d requests for a blob, %d checks in the bucket", sent, looks)

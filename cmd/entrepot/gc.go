@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,8 +25,6 @@ import (
 
 // gcOptions are the flags of gc.
 type gcOptions struct {
-	maxSize  string
-	maxAge   string
 	keepLast int
 	keep     []string
 	keepFrom []string
@@ -56,7 +55,7 @@ func gcCommand() *cobra.Command {
 		Short: "Remove what has been unused for longest",
 		Long: "Remove the images that have been unused for longest, with what only they need: manifests, blobs, referrers and signatures. Also remove " +
 			"abandoned fills, old marks and old markers of use.\n\n" +
-			"Without --max-size, --max-age and --rules, all images stay. gc deletes in two steps: it marks objects, and deletes those that were not used " +
+			"Without --max-size (auto means none here), --max-age and --rules, all images stay. gc deletes in two steps: it marks objects, and deletes those that were not used " +
 			"since when it runs again after the grace period, or at once after it with --wait. It is safe beside running replicas and pulls in progress.\n\n" +
 			"PATTERN is REGISTRY/REPOSITORY, REGISTRY/REPOSITORY:TAG or a digest; * matches any characters. A file of rules is YAML: a list rules, each with " +
 			"a pattern and any of maxSize, maxAge, keepLast and keep: true. The first that matches an image applies to it.",
@@ -65,31 +64,28 @@ func gcCommand() *cobra.Command {
 		Args: noArgs,
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.maxSize, "max-size", "", "`SIZE` of the bucket, for example 500GiB")
-	flags.StringVar(&o.maxAge, "max-age", "", "`TIME` since the last use, for example 30d")
 	flags.IntVar(&o.keepLast, "keep-last", 0, "so many newest tags of each repository stay")
 	flags.StringArrayVar(&o.keep, "keep", nil, "images that match `PATTERN` stay; may be repeated")
 	flags.StringArrayVar(&o.keepFrom, "keep-from", nil, "images and digests listed in `FILE` stay (- for standard input); see warm -f")
-	flags.StringVar(&o.rules, "rules", "", "`FILE` with limits for some images")
+	flags.StringVar(&o.rules, "rules", "", "`FILE` with limits for some images, in place of ENTREPOT_GC_RULES")
 	o.steps.add(cmd)
 	o.output = addOutputFlag(cmd)
-	return operator(cmd, func(cmd *cobra.Command, cfg config, _ []string) error {
+	operator(cmd, func(cmd *cobra.Command, cfg config, _ []string) error {
 		limits, err := o.read(cmd.InOrStdin(), cfg)
 		if err != nil {
 			return err
 		}
 		return cfg.collect(cmd, limits, o.steps, *o.output)
 	})
+	for _, name := range []string{"max-size", "max-age"} { // settings that belong to this command
+		flags.Lookup(name).Hidden = false
+	}
+	return cmd
 }
 
 // read returns what the flags say, without the steps.
 func (o gcOptions) read(stdin io.Reader, cfg config) (c gc.Config, err error) {
-	if c.Limits.MaxBytes, err = sizeFlag("--max-size", o.maxSize); err != nil {
-		return c, err
-	}
-	if c.Limits.MaxAge, err = durationFlag("--max-age", o.maxAge); err != nil {
-		return c, err
-	}
+	c.Limits.MaxBytes, c.Limits.MaxAge = int64(cfg.MaxSize.size), time.Duration(cfg.MaxAge)
 	if c.Limits.KeepLast = o.keepLast; o.keepLast < 0 {
 		return c, usageError{fmt.Errorf("--keep-last: %d is negative; write 0 or more", o.keepLast)}
 	}
@@ -105,8 +101,8 @@ func (o gcOptions) read(stdin io.Reader, cfg config) (c gc.Config, err error) {
 			return c, err
 		}
 	}
-	if o.rules != "" {
-		c.Rules, err = readRules(o.rules)
+	if file := cmp.Or(o.rules, cfg.GCRules); file != "" {
+		c.Rules, err = readRules(file)
 	}
 	return c, err
 }
@@ -143,29 +139,15 @@ func (c config) names() (*mirror.Mirror, error) {
 	return core, err
 }
 
-func sizeFlag(name, text string) (int64, error) {
-	if text == "" {
-		return 0, nil
-	}
-	var size byteSize
-	if err := size.UnmarshalText([]byte(text)); err != nil {
-		return 0, usageError{fmt.Errorf("%s: %q is %w", name, text, err)}
-	}
-	return int64(size), nil
-}
-
 func durationFlag(name, text string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
 	}
-	d, err := duration(text)
-	if err == nil && d < 0 {
-		err = errors.New("negative; write for example 30d")
-	}
-	if err != nil {
+	var d age
+	if err := d.UnmarshalText([]byte(text)); err != nil {
 		return 0, usageError{fmt.Errorf("%s: %q is %w", name, text, err)}
 	}
-	return d, nil
+	return time.Duration(d), nil
 }
 
 // collect runs the garbage collector and prints its report.

@@ -85,8 +85,8 @@ func TestCollectorRejectsWrongUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"gc", "--max-size", "x"}, "--max-size: \"x\" is not a size"},
-		{[]string{"gc", "--max-age", "3 days"}, "--max-age: \"3 days\" is not a duration"},
+		{[]string{"gc", "--max-size", "x"}, "ENTREPOT_MAX_SIZE: \"x\": not a size"},
+		{[]string{"gc", "--max-age", "3 days"}, "ENTREPOT_MAX_AGE: \"3 days\": not a duration"},
 		{[]string{"gc", "--keep-last", "-1"}, "--keep-last: -1 is negative"},
 		{[]string{"gc", "--rules", rules}, "field maxAgee not found"},
 		{[]string{"gc", "--rules", filepath.Join(folder, "none")}, "no such file"},

@@ -101,6 +101,9 @@ func serve(ctx context.Context, cfg config, out, logs io.Writer) error {
 		return nil
 	}
 	core.FindAbilities()
+	if err := cfg.collectWhileServing(ctx, store, core, log, registry); err != nil {
+		return err
+	}
 	servers := []*server{{listener: listener, http: newServer(api, log)}}
 	if cfg.AdminListen != "" {
 		admin, err := listen("ENTREPOT_ADMIN_LISTEN", cfg.AdminListen)

@@ -199,6 +199,7 @@ func (c *collector) deleteAll(ctx context.Context, p *plan, nodes []inventory.No
 				spared = append(spared, n)
 				return err
 			}
+			c.Deleted(o.Kind, o.Digest)
 			report.Deleted.Objects++
 			report.Deleted.Bytes += o.Size
 			report.Kept.Objects--
@@ -213,6 +214,9 @@ func (c *collector) deleteAll(ctx context.Context, p *plan, nodes []inventory.No
 // delete deletes a marked object, unless it was stored or used since it was marked. It announces that first: a replica that
 // is about to use the object writes its mark before it looks for the announcement, so one of the two notices.
 func (c *collector) delete(ctx context.Context, o inventory.Object) (deleted bool, err error) {
+	if c.Direct {
+		return true, c.Store.Delete(ctx, c.Realm.Content(o.Kind, o.Digest))
+	}
 	announced := time.Now()
 	if err := c.putMark(ctx, o, layout.Deleting); err != nil {
 		return false, err

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/entrepot-io/entrepot/backend"
 	"github.com/entrepot-io/entrepot/mirror/inventory"
 	"github.com/entrepot-io/entrepot/mirror/layout"
@@ -43,7 +45,13 @@ type Config struct {
 	// UseInterval is how precisely the last use is recorded. What may be in use is not marked.
 	UseInterval time.Duration
 	// Wait makes a run wait for Grace and delete what it has marked.
-	Wait   bool
+	Wait bool
+	// Direct deletes at once, without marks and a lease. It is for a file store, whose clients keep what they have opened, and
+	// works on a full disk.
+	Direct bool
+	// Deleted is called for each object that was deleted, by several goroutines; may be nil.
+	Deleted func(layout.Content, digest.Digest)
+
 	DryRun bool // change nothing
 	Jobs   int  // concurrent deletions; 0: 16
 
@@ -82,11 +90,14 @@ type collector struct {
 func Run(ctx context.Context, cfg Config) (report Report, err error) {
 	began := time.Now()
 	cfg.Jobs = cmp.Or(cfg.Jobs, 16)
+	if cfg.Deleted == nil {
+		cfg.Deleted = func(layout.Content, digest.Digest) {}
+	}
 	if cfg.Progress == nil {
 		cfg.Progress = func(string) {}
 	}
 	c := &collector{Config: cfg}
-	if !cfg.DryRun {
+	if !cfg.DryRun && !cfg.Direct {
 		if c.held, err = c.acquire(ctx); err != nil {
 			return report, err
 		}

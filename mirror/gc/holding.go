@@ -77,6 +77,9 @@ func (h *holding) keep(ctx context.Context) {
 
 // confirm makes sure that the lease is still held. Call it before a deletion.
 func (h *holding) confirm(ctx context.Context) error {
+	if h == nil { // see Config.Direct
+		return nil
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.held == nil || h.over != nil {

@@ -244,6 +244,9 @@ func (p *plan) shrink(rule int, most int64) {
 
 // postpone puts off the units whose objects may not be deleted yet, so that an image goes as a whole.
 func (p *plan) postpone() {
+	if p.cfg.Direct {
+		return
+	}
 	for _, u := range p.units {
 		if !u.chosen {
 			continue

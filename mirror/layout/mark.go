@@ -56,3 +56,6 @@ func (r Realm) Content(kind Content, d digest.Digest) string { return r.content(
 
 // CollectorLease returns the key of the lease of the garbage collector.
 func (r Realm) CollectorLease() string { return r.Fills() + "gc/lease" }
+
+// DefaultSize returns the key of the size that a file store has by default.
+func (r Realm) DefaultSize() string { return string(r) + "/gc/size" }
