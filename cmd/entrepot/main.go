@@ -43,7 +43,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		serveCommand(), refreshCommand(), warmCommand(), lsCommand(), duCommand(), gcCommand(), rmCommand(), resetCommand(),
+		serveCommand(), refreshCommand(), warmCommand(), lsCommand(), duCommand(), gcCommand(), rmCommand(), resetCommand(), verifyCommand(),
 		settingsCommand(), healthcheckCommand(), versionCommand(),
 	)
 	return root

@@ -73,7 +73,7 @@ func confirm(r io.Reader, w io.Writer, question string) error {
 // removeAll deletes all objects of entrepot.
 func removeAll(ctx context.Context, store backend.Store, progress func(deleted int64)) (deleted inventory.Amount, err error) {
 	const batch = 1000
-	for _, prefix := range []string{string(layout.Public) + "/", layout.Uses} {
+	for _, prefix := range []string{string(layout.Public) + "/", layout.Quarantine, layout.Uses} {
 		for {
 			var objects []backend.Object
 			for object, err := range store.List(ctx, prefix, "") {

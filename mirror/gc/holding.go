@@ -101,7 +101,7 @@ func (h *holding) clock(ctx context.Context) (time.Time, error) {
 		if _, err := h.store.Put(ctx, key, bytes.NewReader(nil), 0, backend.PutOptions{}); err != nil {
 			return time.Time{}, err
 		}
-		defer h.store.Delete(ctx, key)
+		defer func() { _ = h.store.Delete(ctx, key) }() // sweepFills removes it otherwise
 	}
 	object, err := h.store.Stat(ctx, key)
 	if err != nil {

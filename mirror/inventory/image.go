@@ -70,6 +70,16 @@ func (v *Inventory) Roots() []Image {
 	return images
 }
 
+// Incomplete returns the images with a tag whose manifest is not in the bucket, not measured.
+func (v *Inventory) Incomplete() (images []Image) {
+	for _, t := range v.tags {
+		if _, ok := v.find(layout.Manifests, t.digest); !ok {
+			images = append(images, Image{Registry: t.registry, Repository: t.repository, Tag: t.name, Digest: t.digest, MediaType: t.mediaType, key: t.key})
+		}
+	}
+	return images
+}
+
 // images returns the images with a tag that match a pattern, in order of their names, not measured.
 func (v *Inventory) images(p Pattern) []Image {
 	images := []Image{} // an empty list in JSON, not null

@@ -8,14 +8,23 @@ import (
 )
 
 // Pattern selects images by name. The zero value selects all.
-type Pattern struct{ expression *regexp.Regexp }
+type Pattern struct {
+	text       string
+	expression *regexp.Regexp
+}
+
+// IsAll reports whether the pattern is the zero value.
+func (p Pattern) IsAll() bool { return p.expression == nil }
+
+// String returns the pattern's text.
+func (p Pattern) String() string { return p.text }
 
 // ParsePattern reads a pattern of REGISTRY/REPOSITORY:TAG, REGISTRY/REPOSITORY (all its tags) or
 // REGISTRY/REPOSITORY@DIGEST, in which * matches any characters.
 func ParsePattern(text string) Pattern {
 	// The only special character is quoted, so this always compiles.
 	quoted := strings.ReplaceAll(regexp.QuoteMeta(text), `\*`, ".*")
-	return Pattern{regexp.MustCompile("^" + quoted + "$")}
+	return Pattern{text, regexp.MustCompile("^" + quoted + "$")}
 }
 
 // Selects reports whether the pattern matches an image's name, its repository or its digest.

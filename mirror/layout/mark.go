@@ -59,3 +59,9 @@ func (r Realm) CollectorLease() string { return r.Fills() + "gc/lease" }
 
 // DefaultSize returns the key of the size that a file store has by default.
 func (r Realm) DefaultSize() string { return string(r) + "/gc/size" }
+
+// Quarantine is the prefix of objects that were found to be bad, before their former key.
+const Quarantine = "quarantine/"
+
+// VerifyProgress returns the key of the record of how far a verification has come.
+func (r Realm) VerifyProgress() string { return string(r) + "/verify/progress" }
