@@ -121,7 +121,7 @@ func TestBadFirstEndpointDoesNotHideSecond(t *testing.T) {
 					if _, err := a.readWhole(t, d, size); err != nil {
 						// Bytes that a client has received cannot be taken back.
 						require.ErrorIs(t, err, mirror.ErrBadBlob)
-						require.Equal(t, "large", name, "others are verified first")
+						require.Equal(t, "large", name, "smaller blobs are verified before they are sent")
 					}
 					for _, r := range []replica{a, b, p.replica(t, store)} {
 						_, err := r.readWhole(t, d, size)

@@ -181,7 +181,7 @@ func TestMissingReferrersAPISurvivesOutage(t *testing.T) {
 			requireStatus(t, http.StatusNotFound, err)
 			_, _, err = r.referrers(t, "app", other.Digest)
 			requireStatus(t, http.StatusNotFound, err)
-			assert.Equal(t, 1, reg.Counts().Requests[upstreamtest.Referrers], "of all digests in the repository")
+			assert.Equal(t, 1, reg.Counts().Requests[upstreamtest.Referrers], "one request for all digests in the repository")
 			reg.Stop()
 			for range 2 {
 				for _, d := range []digest.Digest{image.Digest, other.Digest, digest.FromString("new")} {
@@ -232,7 +232,7 @@ func TestTransientErrorIsNoMissingReferrersAPI(t *testing.T) {
 			_, _, err := r.referrers(t, "app", image.Digest)
 			require.Error(t, err)
 			reg.Faults.Clear()
-			manifests, _, err := startReplica(t, store, reg).referrers(t, "app", image.Digest) // one whose breaker is shut
+			manifests, _, err := startReplica(t, store, reg).referrers(t, "app", image.Digest) // its breaker is closed
 			require.NoError(t, err)
 			assert.Len(t, manifests, 1)
 		})
@@ -416,7 +416,7 @@ func TestTooLargeListIsPassedThrough(t *testing.T) {
 	tags, _, err = r.tags(t, "app", list.Next.Encode())
 	require.NoError(t, err)
 	assert.Len(t, tags, 7)
-	assert.Equal(t, 1, reg.Counts().Requests[upstreamtest.Tags], "it is not fetched whole again")
+	assert.Equal(t, 1, reg.Counts().Requests[upstreamtest.Tags], "no second attempt to fetch it whole")
 }
 
 func TestNoListKeyIsAFolder(t *testing.T) {

@@ -75,7 +75,7 @@ func TestDescriptorsPagedAndFiltered(t *testing.T) {
 		assert.JSONEq(t, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","annotations":{"a":"b"},"manifests":[`+
 			strings.Join(some, ",")+`]}`, string(text(t, list.Body)))
 	}
-	for _, r := range []replica{startReplica(t, store, reg), startReplica(t, store, reg)} { // the other reads the record
+	for _, r := range []replica{startReplica(t, store, reg), startReplica(t, store, reg)} { // the second one reads the record
 		ask := func(query url.Values) mirror.List {
 			t.Helper()
 			list, err := r.Referrers(t.Context(), repository(t, "app"), image.Digest, mirror.ListQuery{URL: query})
@@ -164,14 +164,14 @@ func TestPassedPageSharedWhileRead(t *testing.T) {
 	assert.Equal(t, "first", got)
 	assert.Equal(t, before, asked())
 	got, _ = first("n=7")
-	assert.Equal(t, "second", got, "of another page")
+	assert.Equal(t, "second", got, "another page is not shared")
 	r.clock.Advance(2 * time.Minute)
 	got, _ = first("")
-	assert.Equal(t, "second", got, "of one that is not fresh")
-	assert.Contains(t, string(text(t, list.Body)[:100]), "first", "its reader keeps it")
+	assert.Equal(t, "second", got, "a page that is not fresh is not shared")
+	assert.Contains(t, string(text(t, list.Body)[:100]), "first", "the reader still has the first page")
 
 	reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.Tags, Body: largeTags("third")})
-	runtime.GC() // nobody reads it any more
+	runtime.GC() // frees the first page, which has no reader now
 	got, _ = first("")
 	assert.Equal(t, "third", got)
 }

@@ -56,8 +56,8 @@ func assertTypes(t *testing.T, store backend.Store, d digest.Digest, want map[st
 func TestMediaTypeIsPerRepository(t *testing.T) {
 	for name, c := range map[string]struct {
 		body        string
-		one, other  string // as they are pushed
-		first, then string // as they are served
+		one, other  string // as pushed
+		first, then string // as served
 	}{
 		"an image and an index":            {`{"schemaVersion":2}`, imageType, indexType, imageType, indexType},
 		"an index that looks like it":      {`{"manifests":[]}`, imageType, indexType, imageType, indexType},
@@ -87,11 +87,11 @@ func TestMediaTypeIsPerRepository(t *testing.T) {
 					assertTypes(t, store, d, want, a, b)
 					a.clock.Advance(time.Hour)
 					assertTypes(t, store, d, want, b, a)
-					if c.first != unknownType { // all is known
+					if c.first != unknownType { // no further request is needed
 						asked := reg.Counts().Requests[upstreamtest.ManifestGet]
 						assertTypes(t, store, d, want, startReplica(t, store, reg))
 						assert.Equal(t, asked, reg.Counts().Requests[upstreamtest.ManifestGet])
-						assert.LessOrEqual(t, asked, 4, "one by digest and one by tag each")
+						assert.LessOrEqual(t, asked, 4, "one GET by digest and one by tag for each repository")
 					}
 					a.clock.Advance(time.Hour)
 					reg.Stop()
@@ -181,7 +181,7 @@ func TestManifestsOfEarlierReleasesAreRead(t *testing.T) {
 						got := r.mustGet(t, "app", ref)
 						assert.Equal(t, c.want, got.MediaType)
 						if strings.Contains(c.body, "mediaType") {
-							assert.Equal(t, c.want, storedType(t, store, got.Manifest), "it is mended")
+							assert.Equal(t, c.want, storedType(t, store, got.Manifest), "the stored type is corrected")
 						}
 						r.clock.Advance(time.Hour)
 					}
@@ -210,13 +210,13 @@ func TestMissingMediaTypeDelaysNobody(t *testing.T) {
 			reg.Faults.Set(fault)
 			reg.ResetCounts()
 			for range 5 {
-				assert.Equal(t, imageType, r.mustGet(t, "other", d.String()).MediaType, "by its form")
+				assert.Equal(t, imageType, r.mustGet(t, "other", d.String()).MediaType, "the type follows from the form")
 			}
 			assert.LessOrEqual(t, reg.Counts().Requests[upstreamtest.ManifestGet], 1)
 			reg.Faults.Clear()
 			reg.Manifest("library/other", "1", indexType, []byte(`{"schemaVersion":2,"layers":[]}`))
 			r.clock.Advance(time.Minute)
-			if name != "429" && name != "nothing" { // these take longer to be forgiven
+			if name != "429" && name != "nothing" { // the upstream stays held back for longer after these
 				assert.Equal(t, indexType, r.mustGet(t, "other", d.String()).MediaType)
 			}
 		})

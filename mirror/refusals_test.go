@@ -90,7 +90,7 @@ func testRequestsForMissingContent(t *testing.T, o *origin) {
 			require.Error(t, err)
 		}
 	}
-	// The first lot fills the memory for refusals, and the second does not make it grow.
+	// The first round fills the memory for refusals. The second must not make it grow.
 	const lot = 2000
 	ask(0, lot)
 	before := heap()
