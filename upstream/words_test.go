@@ -67,12 +67,12 @@ func TestErrorsKeepLittleMemory(t *testing.T) {
 	require.NoError(t, err)
 	reg.Faults.Set(upstreamtest.Fault{Status: 404, Body: words})
 	r := connect(t, nil, reg.URL())
-	kept := make([]error, 500)
+	kept := make([]error, 200)
 	before := heap()
 	for i := range kept {
 		_, kept[i] = r.GetManifest(t.Context(), repository(t, "app"), tag(t, "1"))
 	}
-	assert.Less(t, heap()-before, int64(5<<20))
+	assert.Less(t, heap()-before, int64(2<<20))
 	assert.True(t, strings.HasSuffix(failure(t, kept[0]).Message, "é…"))
 	runtime.KeepAlive(kept)
 }
