@@ -92,7 +92,7 @@ func TestMissingBlobMayBeInAnotherRepository(t *testing.T) {
 	time.Sleep(50 * time.Millisecond) // until they have joined
 	close(slow)
 	asked.Wait()
-	assert.Equal(t, 2, reg.Counts().Requests[upstreamtest.BlobGet], "each repository is asked once")
+	assert.Equal(t, 2, reg.Counts().Requests[upstreamtest.BlobGet], "one request for each repository")
 }
 
 func TestBytesFlowBeforeTheBlobIsComplete(t *testing.T) {
