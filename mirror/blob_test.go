@@ -226,7 +226,7 @@ func TestBrokenTransferResumes(t *testing.T) {
 		"refused with 429":    {Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1"}}},
 		"the URL has expired": {Status: http.StatusForbidden, Times: 1},
 		"dropped":             {Drop: true},
-		"not answered":        {Hang: true},
+		"no response":         {Hang: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -282,11 +282,11 @@ func TestFillResumesAfterUpstreamOutage(t *testing.T) {
 func TestUpstreamWithoutRangesIsReadAsOneStream(t *testing.T) {
 	const size = 21 << 20
 	for name, fault := range map[string]upstreamtest.Fault{
-		"ignored":            {IgnoreRange: true},
-		"ignored in the end": {IgnoreRange: true, Skip: 2},
-		"mistaken":           {ShiftRange: 100, Times: 1},
-		"mistaken later":     {ShiftRange: 100, Skip: 2, Times: 1},
-		"refused":            {Status: http.StatusRequestedRangeNotSatisfiable, Times: 1},
+		"ignored":       {IgnoreRange: true},
+		"ignored later": {IgnoreRange: true, Skip: 2},
+		"shifted":       {ShiftRange: 100, Times: 1},
+		"shifted later": {ShiftRange: 100, Skip: 2, Times: 1},
+		"refused":       {Status: http.StatusRequestedRangeNotSatisfiable, Times: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

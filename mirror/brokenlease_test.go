@@ -73,15 +73,15 @@ func TestMirrorWorksWithBrokenLeases(t *testing.T) {
 		work    time.Duration // at the upstream
 		left    int           // leases that stay until they are swept
 	}{
-		"found when a lease is taken": {
+		"noticed when acquiring a lease": {
 			refuses: func(c backend.Condition) bool { return c.IfAbsent },
 		},
-		"found when a dead replica's lease is taken over": {
+		"noticed when taking over a dead replica's lease": {
 			refuses: func(c backend.Condition) bool { return c.IfMatch != "" },
 			before:  dead,
 			left:    1,
 		},
-		"found when a lease is renewed": {
+		"noticed when renewing a lease": {
 			refuses: func(c backend.Condition) bool { return c.IfMatch != "" },
 			work:    11 * time.Second,
 		},

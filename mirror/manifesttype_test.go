@@ -59,13 +59,13 @@ func TestMediaTypeIsPerRepository(t *testing.T) {
 		one, other  string // as pushed
 		first, then string // as served
 	}{
-		"an image and an index":            {`{"schemaVersion":2}`, imageType, indexType, imageType, indexType},
-		"an index that looks like it":      {`{"manifests":[]}`, imageType, indexType, imageType, indexType},
-		"an index that looks like both":    {`{"manifests":[],"layers":[]}`, imageType, indexType, imageType, indexType},
-		"no type":                          {`{"layers":[]}`, "text/plain", "application/vnd.docker.distribution.manifest.v2+json", imageType, "application/vnd.docker.distribution.manifest.v2+json"},
-		"an unknown form":                  {`{"schemaVersion":2}`, "text/plain", indexType, unknownType, indexType},
-		"a wrong type":                     {`{"mediaType":"` + indexType + `"}`, imageType, "text/plain", indexType, indexType},
-		"one with a type that says little": {`{"mediaType":"application/json"}`, imageType, indexType, imageType, indexType},
+		"no fields of either":        {`{"schemaVersion":2}`, imageType, indexType, imageType, indexType},
+		"the fields of an index":     {`{"manifests":[]}`, imageType, indexType, imageType, indexType},
+		"the fields of both":         {`{"manifests":[],"layers":[]}`, imageType, indexType, imageType, indexType},
+		"no type":                    {`{"layers":[]}`, "text/plain", "application/vnd.docker.distribution.manifest.v2+json", imageType, "application/vnd.docker.distribution.manifest.v2+json"},
+		"an unknown form":            {`{"schemaVersion":2}`, "text/plain", indexType, unknownType, indexType},
+		"a wrong type":               {`{"mediaType":"` + indexType + `"}`, imageType, "text/plain", indexType, indexType},
+		"a generic type in the body": {`{"mediaType":"application/json"}`, imageType, indexType, imageType, indexType},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -158,10 +158,10 @@ func asWritten(t *testing.T, reg *upstreamtest.Registry, d digest.Digest, mediaT
 
 func TestManifestsOfEarlierReleasesAreRead(t *testing.T) {
 	for name, c := range map[string]struct{ body, kept, want string }{
-		"the body's word goes first":     {`{"mediaType":"` + imageType + `"}`, "text/plain", imageType},
-		"a record that says nothing":     {`{"layers":[]}`, "text/plain", imageType},
-		"a record that agrees":           {`{"layers":[]}`, imageType, imageType},
-		"one that alone says what it is": {`{"schemaVersion":2}`, imageType, imageType},
+		"type in the body":            {`{"mediaType":"` + imageType + `"}`, "text/plain", imageType},
+		"record with a generic type":  {`{"layers":[]}`, "text/plain", imageType},
+		"record with the form's type": {`{"layers":[]}`, imageType, imageType},
+		"type only in the record":     {`{"schemaVersion":2}`, imageType, imageType},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -99,9 +99,9 @@ func TestConcurrentTagRequestsShareOneHead(t *testing.T) {
 
 func TestCachedContentSurvivesUpstreamFailure(t *testing.T) {
 	for name, fail := range map[string]func(*upstreamtest.Registry){
-		"it is down":         func(r *upstreamtest.Registry) { r.Stop() },
-		"it hangs":           func(r *upstreamtest.Registry) { r.Faults.Set(upstreamtest.Fault{Hang: true}) },
-		"it drops":           func(r *upstreamtest.Registry) { r.Faults.Set(upstreamtest.Fault{Drop: true}) },
+		"down":               func(r *upstreamtest.Registry) { r.Stop() },
+		"hangs":              func(r *upstreamtest.Registry) { r.Faults.Set(upstreamtest.Fault{Hang: true}) },
+		"drops connections":  func(r *upstreamtest.Registry) { r.Faults.Set(upstreamtest.Fault{Drop: true}) },
 		"401":                status(http.StatusUnauthorized),
 		"403":                status(http.StatusForbidden),
 		"404: deleted there": status(http.StatusNotFound),

@@ -181,7 +181,7 @@ func TestStoreWithoutIfMatchHoldsNoLeases(t *testing.T) {
 
 func TestClientsSurviveBreakingLeases(t *testing.T) {
 	for name, refusal := range map[string]error{
-		"a right condition is unmet": backend.ErrPrecondition, "conditions are refused": backend.ErrUnable,
+		"met conditions count as unmet": backend.ErrPrecondition, "conditions are refused": backend.ErrUnable,
 		"no lease can be written": backend.ErrFull, "nor by these credentials": backend.ErrDenied,
 	} {
 		for _, after := range []time.Duration{0, 3 * time.Second, 9 * time.Second, 20 * time.Second} {

@@ -129,11 +129,11 @@ func TestReadersWithoutBytesMoveOn(t *testing.T) {
 
 func TestReadersWithWrongBytesEndShort(t *testing.T) {
 	for name, refuse := range map[string]func(string, int) error{
-		"stored":            nil,
-		"unstored":          always("put", 1, backend.ErrFull),
-		"no leases":         always("put lease", 1, backend.ErrDenied),
-		"full in between":   always("put segment", 3, backend.ErrFull),
-		"denied in between": always("put lease", 2, backend.ErrDenied),
+		"stored":             nil,
+		"unstored":           always("put", 1, backend.ErrFull),
+		"no leases":          always("put lease", 1, backend.ErrDenied),
+		"full in mid-fill":   always("put segment", 3, backend.ErrFull),
+		"denied in mid-fill": always("put lease", 2, backend.ErrDenied),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -167,19 +167,19 @@ func always(kind string, from int, err error) func(string, int) error {
 
 func TestRefusedBlobPassesThrough(t *testing.T) {
 	for name, refuse := range map[string]func(string, int) error{
-		"full for all":                always("put", 1, backend.ErrFull),
-		"read-only for all":           always("put", 1, backend.ErrReadOnly),
-		"all denied":                  func(event string, _ int) error { return denyWrites(event) },
-		"all writes fail":             always("put", 1, errTrouble),
-		"all writes hang":             always("put", 1, errHang),
-		"full for segments":           always("put segment", 1, backend.ErrFull),
-		"full in the middle":          always("put segment", 3, backend.ErrFull),
-		"segments fail in the middle": always("put segment", 3, errTrouble),
-		"segments hang in the middle": always("put segment", 3, errHang),
-		"segments hang for good":      always("put segment", 3, errDeaf),
-		"leases refused later":        always("put lease", 2, backend.ErrDenied),
-		"leases fail later":           always("put lease", 2, errTrouble),
-		"leases refused":              always("put lease", 1, backend.ErrFull),
+		"full for all":              always("put", 1, backend.ErrFull),
+		"read-only for all":         always("put", 1, backend.ErrReadOnly),
+		"all denied":                func(event string, _ int) error { return denyWrites(event) },
+		"all writes fail":           always("put", 1, errTrouble),
+		"all writes hang":           always("put", 1, errHang),
+		"full for segments":         always("put segment", 1, backend.ErrFull),
+		"full in mid-fill":          always("put segment", 3, backend.ErrFull),
+		"segments fail in mid-fill": always("put segment", 3, errTrouble),
+		"segments hang in mid-fill": always("put segment", 3, errHang),
+		"segments hang for good":    always("put segment", 3, errDeaf),
+		"leases refused later":      always("put lease", 2, backend.ErrDenied),
+		"leases fail later":         always("put lease", 2, errTrouble),
+		"leases refused":            always("put lease", 1, backend.ErrFull),
 		"blobs refused": func(event string, _ int) error {
 			if event == "put blob" || event == "compose" {
 				return backend.ErrFull
