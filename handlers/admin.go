@@ -13,19 +13,19 @@ import (
 	"github.com/entrepot-io/entrepot/mirror/ability"
 )
 
-// Status is what the operator's page says besides the metrics.
+// Status is the content of /status.
 type Status struct {
 	Version   string            `json:"version"`
 	Started   time.Time         `json:"started"`
 	Store     string            `json:"store"`
-	Upstreams json.Marshaler    `json:"upstreams"` // by name, how their endpoints do at the time of asking
-	Ready     string            `json:"ready"`     // "yes", "yes, but" what is amiss, or why not
-	Fills     int               `json:"fills"`     // blobs on their way
-	Missing   []ability.Missing `json:"missing"`   // abilities that the store does not have, or not at the moment
+	Upstreams json.Marshaler    `json:"upstreams"` // the current states of their endpoints, by name
+	Ready     string            `json:"ready"`     // "yes", "yes, but" and the trouble, or the reason why not
+	Fills     int               `json:"fills"`     // in progress
+	Missing   []ability.Missing `json:"missing"`   // abilities that the store lacks, for good or for now
 }
 
-// NewAdmin returns the handler of the operator's port: /metrics, /healthz, /readyz, /status and /debug/pprof/. It is not
-// for clients. base is the part of the status that does not change.
+// NewAdmin returns the handler of the operator's port: /metrics, /healthz, /readyz, /status and /debug/pprof/. Clients must
+// not reach it. base is the constant part of the status.
 func NewAdmin(m *mirror.Mirror, metrics prometheus.Gatherer, base Status) http.Handler {
 	mux := http.NewServeMux()
 	health := newHealth(m.Ready)
@@ -43,7 +43,7 @@ func NewAdmin(m *mirror.Mirror, metrics prometheus.Gatherer, base Status) http.H
 			status.Ready = "yes, but " + complaint
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(status) // the client is gone, or not
+		_ = json.NewEncoder(w).Encode(status) // fails only if the client has left
 	})
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)

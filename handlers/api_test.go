@@ -31,7 +31,7 @@ type front struct {
 	core *mirror.Mirror
 }
 
-// signing is a store whose URLs lead nowhere: enough to see who is given one.
+// signing is a store with presigned URLs that lead nowhere. Tests only see which clients get one.
 type signing struct {
 	*fs.Store
 	backend.Presigner
@@ -51,7 +51,7 @@ func serve(t *testing.T, reg *upstreamtest.Registry, store backend.Store, redire
 	return serveWith(t, base, store, redirect, mirror.Config{})
 }
 
-// serveWith takes what is set in cfg; the rest is as in serve.
+// serveWith is serve with more of the mirror's configuration.
 func serveWith(t *testing.T, base *url.URL, store backend.Store, redirect string, cfg mirror.Config) front {
 	t.Helper()
 	var policy handlers.Redirect
@@ -59,24 +59,17 @@ func serveWith(t *testing.T, base *url.URL, store backend.Store, redirect string
 	return serveAs(t, base, store, cfg, handlers.Config{Redirect: policy}, 0)
 }
 
-// serveAs is serveWith for what is set in front too. Each request has to be answered within a time (0: any).
+// serveAs is serveWith with the API's configuration too. Every response must end within a time, unless that is 0.
 func serveAs(t *testing.T, base *url.URL, store backend.Store, cfg mirror.Config, api handlers.Config, within time.Duration) front {
 	t.Helper()
 	if cfg.Memory == nil {
 		cfg.Memory = bounded.Unlimited()
 	}
-	var upstreams []*upstream.Registry
-	for _, name := range []string{"docker.io", "ghcr.io"} {
-		u, err := upstream.New(upstream.Config{
-			Memory: cfg.Memory.Share(cfg.Memory.Size()),
-			Name:   name, Endpoints: []*url.URL{base}, Reserve: 0.1, Budget: 10 * time.Second,
-			Transport: upstream.NewTransport(upstream.Timeouts{Header: time.Second, IdleBody: 300 * time.Millisecond}),
-		})
-		require.NoError(t, err)
-		upstreams = append(upstreams, u)
+	if cfg.Upstreams == nil {
+		cfg.Upstreams = newUpstreams(t, base, cfg.Memory, upstream.Timeouts{Header: time.Second, IdleBody: 300 * time.Millisecond})
 	}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	cfg.Store, cfg.Upstreams, cfg.TagTTL, cfg.SegmentSize, cfg.Log = store, upstreams, time.Minute, backend.MinPart, log
+	cfg.Store, cfg.TagTTL, cfg.SegmentSize, cfg.Log = store, time.Minute, backend.MinPart, log
 	core := mirror.New(cfg)
 	t.Cleanup(core.Close)
 	api.Mirror, api.URLs, api.Log, api.AccessLog = core, presign.New(store, presign.Config{Expiry: time.Hour}), log, log
@@ -93,6 +86,21 @@ func serveAs(t *testing.T, base *url.URL, store backend.Store, cfg mirror.Config
 	}))
 	t.Cleanup(server.Close)
 	return front{server, core}
+}
+
+// newUpstreams returns upstreams with several names and one endpoint.
+func newUpstreams(t *testing.T, base *url.URL, memory *bounded.Budget, timeouts upstream.Timeouts) (all []*upstream.Registry) {
+	t.Helper()
+	for _, name := range []string{"docker.io", "ghcr.io"} {
+		u, err := upstream.New(upstream.Config{
+			Memory: memory.Share(memory.Size()),
+			Name:   name, Endpoints: []*url.URL{base}, Reserve: 0.1, Budget: 10 * time.Second,
+			Transport: upstream.NewTransport(timeouts),
+		})
+		require.NoError(t, err)
+		all = append(all, u)
+	}
+	return all
 }
 
 type answer struct {
@@ -121,7 +129,7 @@ func (f front) get(t *testing.T, path string, header ...string) answer {
 	return f.do(t, http.MethodGet, path, header...)
 }
 
-// code is the first error code of an error document.
+// code returns the error code of an error document, which must have only one.
 func (a answer) code(t *testing.T) string {
 	t.Helper()
 	var doc struct {
@@ -168,7 +176,7 @@ func TestManifestHasIdentityHeaders(t *testing.T) {
 		}
 	}
 	a := f.get(t, "/v2/app/manifests/1", "Range", "bytes=0-")
-	assert.Equal(t, http.StatusPartialContent, a.StatusCode, "containerd asks for manifests so")
+	assert.Equal(t, http.StatusPartialContent, a.StatusCode, "containerd requests manifests like this")
 	assert.Equal(t, image.Body, a.body)
 }
 
@@ -189,6 +197,7 @@ func TestNotModifiedIfClientHasContent(t *testing.T) {
 }
 
 func TestRangesOfABlob(t *testing.T) {
+	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	const size = 6<<20 + 5 // two segments
 	content := upstreamtest.Random(1, size)
@@ -234,13 +243,13 @@ func TestRangesOfABlob(t *testing.T) {
 		a = f.get(t, path, "Range", "bytes=0-9", "If-Range", `"another"`)
 		assert.Equal(t, http.StatusOK, a.StatusCode)
 	}
-	t.Run("once it is stored", func(t *testing.T) {
+	t.Run("stored", func(t *testing.T) {
 		f := serve(t, reg, newFileStore(t), "")
 		f.get(t, "/v2/app/blobs/"+d.String())
 		require.Eventually(t, func() bool { return f.core.FillCount() == 0 }, 10*time.Second, time.Millisecond)
 		check(t, f)
 	})
-	t.Run("while it lands", func(t *testing.T) {
+	t.Run("in transit", func(t *testing.T) {
 		reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.BlobGet, BytesPerSecond: 4 << 20})
 		defer reg.Faults.Clear()
 		check(t, serve(t, reg, newFileStore(t), ""))
@@ -277,7 +286,7 @@ func TestBadBlobEndsShort(t *testing.T) {
 
 	tiny := reg.Blob("library/app", upstreamtest.Random(2, 100))
 	a := f.get(t, "/v2/app/blobs/"+tiny.String())
-	assert.Equal(t, http.StatusBadGateway, a.StatusCode, "one so small is verified before its answer begins")
+	assert.Equal(t, http.StatusBadGateway, a.StatusCode, "a tiny blob is verified before its response starts")
 	assert.Equal(t, "UNAVAILABLE", a.code(t))
 }
 
@@ -320,17 +329,18 @@ func TestErrorsFollowTheSpec(t *testing.T) {
 }
 
 func TestUpstreamFailureStatuses(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		fault  upstreamtest.Fault
 		status int
 		code   string
 	}{
-		"401":            {upstreamtest.Fault{Status: 401}, 403, "DENIED"},
-		"403":            {upstreamtest.Fault{Status: 403}, 403, "DENIED"},
-		"429":            {upstreamtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"42"}}}, 429, "TOOMANYREQUESTS"},
-		"500":            {upstreamtest.Fault{Status: 500}, 502, "UNAVAILABLE"},
-		"no answer":      {upstreamtest.Fault{Hang: true}, 504, "UNAVAILABLE"},
-		"a dropped line": {upstreamtest.Fault{Drop: true}, 502, "UNAVAILABLE"},
+		"401":              {upstreamtest.Fault{Status: 401}, 403, "DENIED"},
+		"403":              {upstreamtest.Fault{Status: 403}, 403, "DENIED"},
+		"429":              {upstreamtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"42"}}}, 429, "TOOMANYREQUESTS"},
+		"500":              {upstreamtest.Fault{Status: 500}, 502, "UNAVAILABLE"},
+		"no response":      {upstreamtest.Fault{Hang: true}, 504, "UNAVAILABLE"},
+		"a cut connection": {upstreamtest.Fault{Drop: true}, 502, "UNAVAILABLE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -356,7 +366,6 @@ func TestStaleTagHasWarning(t *testing.T) {
 	store := newFileStore(t)
 	require.Equal(t, http.StatusOK, serve(t, reg, store, "").get(t, "/v2/app/manifests/1").StatusCode)
 	reg.Stop()
-	// The record is made old rather than waited for.
 	const key = "public/tags/docker.io/library/app/_/1"
 	makeOld(t, store, key)
 	a := serve(t, reg, store, "").get(t, "/v2/app/manifests/1")
@@ -408,5 +417,5 @@ func TestMissingReferrersAPIPassedOn(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{NoReferrers: true})
 	image := reg.Image("library/app", "1", 100)
 	a := serve(t, reg, newFileStore(t), "").get(t, "/v2/app/referrers/"+image.Digest.String())
-	assert.Equal(t, http.StatusNotFound, a.StatusCode, "so that the client looks for the tag that stands in for it")
+	assert.Equal(t, http.StatusNotFound, a.StatusCode, "clients then look for the fallback tag")
 }

@@ -1,6 +1,6 @@
 package handlers
 
-// MaxStreamBuffers is how many clients have a large buffer at one time.
+// MaxStreamBuffers is how many clients have a large buffer at a time.
 const MaxStreamBuffers = maxStreamBuffers
 
 // Stream sends a body.

@@ -23,11 +23,11 @@ const (
 	staleMax    = 7 * 24 * time.Hour
 )
 
-// upstreamState is how an upstream is when a client asks for a tag.
+// upstreamState is the state of an upstream when a client requests a tag.
 type upstreamState struct {
 	name   string
-	rate   int  // the pulls that it allows; 0: any number
-	long   bool // it takes so long that no tag is fresh
+	rate   int  // the number of pulls that it allows; 0: no limit
+	long   bool // it takes so much time that no tag is fresh
 	change func(t *testing.T, w *freshWorld)
 }
 
@@ -84,7 +84,7 @@ func answers(status int) func(*testing.T, *freshWorld) {
 	}
 }
 
-// cacheStates are how old the tag's record is when a client asks; below 0: there is none.
+// cacheStates are ages of the tag's record when a client requests it. Below 0 there is no record.
 var cacheStates = []struct {
 	name string
 	age  time.Duration
@@ -97,7 +97,7 @@ var cacheStates = []struct {
 
 const tagPath = "/v2/app/manifests/1"
 
-// freshWorld is an upstream, a bucket, and what a replica needs to begin.
+// freshWorld is an upstream and a bucket for replicas.
 type freshWorld struct {
 	reg      *upstreamtest.Registry
 	endpoint string
@@ -105,7 +105,7 @@ type freshWorld struct {
 	latest   upstreamtest.Image
 	store    backend.Store
 	clock    *testenv.Clock
-	warm     bool // the tag has been asked for
+	warm     bool // the tag was requested before
 }
 
 func (w *freshWorld) replica(t *testing.T) front {
@@ -117,7 +117,7 @@ func (w *freshWorld) replica(t *testing.T) front {
 	})
 }
 
-// spend has so many pulls counted, by a replica that all the others do not know of.
+// spend sends pulls to the upstream until it has counted this many. The replicas do not see them.
 func (w *freshWorld) spend(t *testing.T, pulls int) {
 	t.Helper()
 	for range pulls - w.reg.Counts().Requests[upstreamtest.ManifestGet] {
@@ -127,7 +127,7 @@ func (w *freshWorld) spend(t *testing.T, pulls int) {
 	}
 }
 
-// ask has a new replica asked for the tag, and says what it answered and what it asked of the upstream.
+// ask requests the tag from a new replica. It describes the response and the upstream's requests in the words of the table.
 func (w *freshWorld) ask(t *testing.T) string {
 	t.Helper()
 	replica := w.replica(t)
@@ -144,7 +144,7 @@ func (w *freshWorld) ask(t *testing.T) string {
 	return strings.Join(said, ", ")
 }
 
-// says puts an answer in the words of the table.
+// says describes a response in the words of the table.
 func (w *freshWorld) says(t *testing.T, a answer) string {
 	t.Helper()
 	if a.StatusCode != http.StatusOK {
@@ -163,7 +163,7 @@ func (w *freshWorld) says(t *testing.T, a answer) string {
 	return said
 }
 
-// problem puts an error in the words of tables.
+// problem describes an error in the words of the tables.
 func (a answer) problem(t *testing.T) string {
 	t.Helper()
 	said := fmt.Sprintf("%d %s", a.StatusCode, a.code(t))
@@ -176,6 +176,7 @@ func (a answer) problem(t *testing.T) string {
 }
 
 func TestFreshnessTableMatchesBehavior(t *testing.T) {
+	t.Parallel()
 	cells := make([][]string, len(upstreamStates))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 8)
@@ -216,5 +217,5 @@ func TestFreshnessTableMatchesBehavior(t *testing.T) {
 	for row, state := range upstreamStates {
 		rows = append(rows, append([]string{state.name}, cells[row]...))
 	}
-	testenv.Page(t, "docs/freshness.md", "table", testenv.Table(rows...))
+	checkTable(t, "docs/freshness.md", "table", rows)
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// sink is a response that nobody reads. Like a connection, it lasts for many requests.
+// sink is a ResponseWriter that discards the response. Like a connection, it serves many requests.
 type sink struct {
 	header http.Header
 	status int
@@ -33,7 +33,7 @@ func (s *sink) WriteHeader(status int)      { s.status = status }
 func (s *sink) Write(p []byte) (int, error) { return len(p), nil }
 func (s *sink) Flush()                      {}
 
-// constantURL signs nothing, and costs nothing.
+// constantURL is a presigner that always returns the same URL, at no cost.
 type constantURL struct{}
 
 func (u constantURL) Signer(context.Context, time.Time) (backend.Signer, error) { return u, nil }
@@ -83,7 +83,7 @@ func newHot(t testing.TB) hot {
 		"manifest by tag":    name + "/manifests/1",
 	}
 	for _, path := range h.path {
-		for range 2 { // the first one lands it
+		for range 2 { // the first request stores the content
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 			require.Less(t, w.Code, 400, path)
@@ -92,7 +92,7 @@ func newHot(t testing.TB) hot {
 	return h
 }
 
-// serve returns what a request costs, again and again.
+// serve returns a function that serves one request, to measure it.
 func (h hot) serve(t testing.TB, method, path string, status int) func() {
 	t.Helper()
 	r := httptest.NewRequest(method, path, nil)
@@ -106,6 +106,7 @@ func (h hot) serve(t testing.TB, method, path string, status int) func() {
 	}
 }
 
+// bare returns a handler that only redirects.
 func bare() http.Handler {
 	e := echo.New()
 	e.Any("/v2/*", func(c echo.Context) error {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// The race detector has sync.Pool forget things, on purpose: so make test runs this without it.
+// With the race detector, sync.Pool drops some items on purpose. make test therefore runs this test without it.
 func TestHotHitAllocatesLittle(t *testing.T) {
 	h := newHot(t)
 	least := testing.AllocsPerRun(1000, hot{Handler: bare()}.serve(t, "GET", h.path["blob"], 307))

@@ -18,13 +18,12 @@ import (
 )
 
 const (
-	// hopWithin is when a request has to be answered in these tests, so that nobody waits 18 s: a second of it is left to
-	// answer in.
+	// hopWithin is the deadline of a request, so that it does not wait 18 s. The last second is reserved for the response.
 	hopWithin = 1200 * time.Millisecond
 	bucketURL = "http://bucket.example/"
 )
 
-// hopWorld is an upstream that sends no bytes of its blob before it is let, and a front that has clients wait for it.
+// hopWorld is an upstream that sends no bytes of its blob until let is called, and a front whose clients wait for the blob.
 type hopWorld struct {
 	front
 	reg   *upstreamtest.Registry
@@ -60,8 +59,8 @@ func newHopWorldWithin(t *testing.T, size int64, api handlers.Config, within tim
 	return hopWorld{f, reg, d, "/v2/app/blobs/" + d.String(), let, bucketURL + "public/blobs/sha256/" + d.Encoded()}
 }
 
-// mustHop checks that an answer sends to the very URL that was asked for, with a counter, and returns the path and the
-// query of it.
+// mustHop checks that a response redirects to the requested URL with a counter. It returns the path and query of the
+// redirect.
 func (a answer) mustHop(t *testing.T, hops int) string {
 	t.Helper()
 	require.Equal(t, http.StatusTemporaryRedirect, a.StatusCode, "%s", a.body)
@@ -89,7 +88,7 @@ func TestColdBlobRedirectsByHopsThenToBucket(t *testing.T) {
 			assert.Equal(t, http.StatusTemporaryRedirect, a.StatusCode)
 			assert.Equal(t, w.where, a.Header.Get("Location"))
 			assert.Equal(t, w.blob.String(), a.Header.Get("Docker-Content-Digest"))
-			assert.Equal(t, size, w.reg.Counts().BlobBytes, "however often it was asked for")
+			assert.Equal(t, size, w.reg.Counts().BlobBytes, "all requests share one fill")
 		})
 	}
 }
@@ -110,7 +109,7 @@ func TestHopKeepsQuery(t *testing.T) {
 		"?ns=docker.io&hop=7":             "?ns=docker.io&hop=8",
 		"?ns=docker.io&x=%2f+%20;&x=&y&z": "?ns=docker.io&x=%2f+%20;&x=&y&z&hop=1",
 		"?hop=2&hop=1&hops=9":             "?hops=9&hop=2",
-		// What no counter of ours says.
+		// Invalid counters.
 		"?hop=":    "?hop=1",
 		"?hop":     "?hop=1",
 		"?hop=x":   "?hop=1",
@@ -146,12 +145,12 @@ func TestFailureEndsWaitAtOnce(t *testing.T) {
 		status int
 		code   string
 	}{
-		"not there":       {100_000, upstreamtest.Fault{Status: 404}, 404, "BLOB_UNKNOWN"},
-		"denied":          {100_000, upstreamtest.Fault{Status: 403}, 403, "DENIED"},
-		"too many":        {100_000, upstreamtest.Fault{Status: 429}, 429, "TOOMANYREQUESTS"},
-		"bad":             {11 << 20, upstreamtest.Fault{Damage: upstreamtest.Corrupt, At: 5}, 502, "UNAVAILABLE"},
-		"bad, tiny":       {100, upstreamtest.Fault{Damage: upstreamtest.Corrupt, At: 5}, 502, "UNAVAILABLE"},
-		"bad, by padding": {100_000, upstreamtest.Fault{Damage: upstreamtest.Pad, At: 5}, 502, "UNAVAILABLE"},
+		"missing":     {100_000, upstreamtest.Fault{Status: 404}, 404, "BLOB_UNKNOWN"},
+		"denied":      {100_000, upstreamtest.Fault{Status: 403}, 403, "DENIED"},
+		"too many":    {100_000, upstreamtest.Fault{Status: 429}, 429, "TOOMANYREQUESTS"},
+		"bad":         {11 << 20, upstreamtest.Fault{Damage: upstreamtest.Corrupt, At: 5}, 502, "UNAVAILABLE"},
+		"bad, tiny":   {100, upstreamtest.Fault{Damage: upstreamtest.Corrupt, At: 5}, 502, "UNAVAILABLE"},
+		"bad, padded": {100_000, upstreamtest.Fault{Damage: upstreamtest.Pad, At: 5}, 502, "UNAVAILABLE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -172,7 +171,7 @@ func TestNoWaitIfNoBytesAreNeeded(t *testing.T) {
 	head := w.do(t, http.MethodHead, w.path)
 	assert.Equal(t, http.StatusOK, head.StatusCode)
 	assert.EqualValues(t, size, head.ContentLength)
-	assert.Zero(t, w.core.FillCount(), "for a HEAD nothing is fetched")
+	assert.Zero(t, w.core.FillCount(), "HEAD starts no fill")
 
 	beyond := w.get(t, w.path, "Range", "bytes=11534336-")
 	assert.Equal(t, http.StatusRequestedRangeNotSatisfiable, beyond.StatusCode)
@@ -188,7 +187,7 @@ func TestRangeOfColdBlobWaits(t *testing.T) {
 	next := w.get(t, w.path, "Range", "bytes=1000-").mustHop(t, 1)
 	w.let()
 	require.Eventually(t, func() bool { return w.core.FillCount() == 0 }, 10*time.Second, time.Millisecond)
-	assert.Equal(t, w.where, w.get(t, next, "Range", "bytes=1000-").Header.Get("Location"), "the bucket gives the range")
+	assert.Equal(t, w.where, w.get(t, next, "Range", "bytes=1000-").Header.Get("Location"), "the bucket serves the range")
 }
 
 func TestClientsNotRedirectedGetBytes(t *testing.T) {
@@ -221,7 +220,7 @@ func TestHandedOverFillContinuesByHop(t *testing.T) {
 func TestShortDeadlineHopsAtOnce(t *testing.T) {
 	w := newHopWorldWithin(t, 11<<20, handlers.Config{}, 900*time.Millisecond)
 	w.get(t, w.path).mustHop(t, 1)
-	assert.Equal(t, 1, w.core.FillCount(), "what it asked for is on its way")
+	assert.Equal(t, 1, w.core.FillCount(), "the fill has started")
 }
 
 func TestInvalidMissSettingRejected(t *testing.T) {

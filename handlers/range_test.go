@@ -40,7 +40,7 @@ func FuzzParseRoute(f *testing.F) {
 			again = "/v2/" + r.name + "/" + map[kind]string{kindManifest: "manifests", kindBlob: "blobs", kindReferrers: "referrers"}[r.kind] + "/" + r.ref
 		}
 		if again != path || r.name == "" {
-			t.Fatalf("%q was taken apart into %+v", path, r)
+			t.Fatalf("%q is parsed as %+v", path, r)
 		}
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
+// fixedURL is a presigner whose URLs are the key behind a prefix.
 type fixedURL string
 
 func (u fixedURL) Signer(context.Context, time.Time) (backend.Signer, error) { return u, nil }
@@ -27,6 +28,7 @@ func (u fixedURL) PresignGet(key string, signedAt time.Time, expires time.Durati
 }
 
 func TestStoredBlobRedirectsClientsThatFollow(t *testing.T) {
+	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	d := reg.Blob("library/app", upstreamtest.Random(1, 10_000))
 	path := "/v2/app/blobs/" + d.String()
@@ -40,9 +42,9 @@ func TestStoredBlobRedirectsClientsThatFollow(t *testing.T) {
 		"fd00::/8,192.168.0.0/16": http.StatusOK,
 	} {
 		f := serve(t, reg, signing{newFileStore(t), fixedURL("http://bucket.example/")}, policy)
-		reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.BlobGet, Times: 1, BytesPerSecond: 100_000}) // it is not stored at once
+		reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.BlobGet, Times: 1, BytesPerSecond: 100_000}) // so that the blob is not stored at once
 		first := f.get(t, path)
-		assert.Equal(t, http.StatusOK, first.StatusCode, "it is on its way: its bytes are given as they come")
+		assert.Equal(t, http.StatusOK, first.StatusCode, "a blob in transit is streamed")
 		assert.Equal(t, d, digest.FromBytes(first.body))
 		require.Eventually(t, func() bool { return f.core.FillCount() == 0 }, 10*time.Second, time.Millisecond)
 
@@ -72,7 +74,7 @@ func TestInvalidClientsRejected(t *testing.T) {
 	}
 }
 
-func TestBucketHosts(t *testing.T) {
+func TestInnerAndNestedBucketHosts(t *testing.T) {
 	for host, inner := range map[string]bool{
 		"10.1.2.3": true, "127.0.0.1": true, "192.168.1.1": true, "fd00::1": true, "fe80::1%eth0": true, "::ffff:10.0.0.1": true,
 		"0.0.0.0": true, "93.184.215.14": false, "2606:2800::1": false, "minio": false, "localhost": false, "10.example.com": false, "": false,

@@ -20,7 +20,7 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 	"github.com/entrepot-io/entrepot/bounded"
 	"github.com/entrepot-io/entrepot/handlers"
-	"github.com/entrepot-io/entrepot/infra/testenv"
+
 	"github.com/entrepot-io/entrepot/mirror"
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
@@ -39,14 +39,14 @@ func (s unreadable) Stat(ctx context.Context, _ string) (backend.Object, error) 
 	return backend.Object{}, s.fail(ctx)
 }
 
-// full is a store that takes no writes.
+// full is a store that rejects writes.
 type full struct{ presigning }
 
 func (full) Put(context.Context, string, io.Reader, int64, backend.PutOptions) (backend.Object, error) {
 	return backend.Object{}, backend.ErrFull
 }
 
-// refusal is a request that is answered by an error, though its upstream is well.
+// refusal is a kind of request that fails although the upstream is healthy.
 type refusal struct {
 	name   string
 	method string // empty: GET
@@ -106,7 +106,7 @@ var refusals = []refusal{
 	}, setup: func(w *refusalWorld) {
 		w.mirror.Memory = bounded.NewBudget(100 << 10)
 		hold := w.mirror.Memory.Hold()
-		_ = hold.Take(context.Background(), w.mirror.Memory.Size()) // which is all free
+		_ = hold.Take(context.Background(), w.mirror.Memory.Size()) // all of it is free
 		large := upstreamtest.Fault{Body: bytes.Repeat([]byte(" "), bounded.Small+1)}
 		for _, kind := range []upstreamtest.Kind{upstreamtest.ManifestGet, upstreamtest.Tags, upstreamtest.Referrers} {
 			large.Kind = kind
@@ -130,11 +130,12 @@ var refusals = []refusal{
 }
 
 func redirectNobody() (never handlers.Redirect) {
-	_ = never.UnmarshalText([]byte("never")) // which it is
+	_ = never.UnmarshalText([]byte("never")) // valid
 	return never
 }
 
 func TestRefusalTableMatchesBehavior(t *testing.T) {
+	t.Parallel()
 	rows := [][]string{{"asked for", "answer"}}
 	var wg sync.WaitGroup
 	for _, refusal := range refusals {
@@ -143,10 +144,10 @@ func TestRefusalTableMatchesBehavior(t *testing.T) {
 		wg.Go(func() { t.Run(refusal.name, func(t *testing.T) { row[1] = refusal.answer(t) }) })
 	}
 	wg.Wait()
-	testenv.Page(t, "docs/operations.md", "errors", testenv.Table(rows...))
+	checkTable(t, "docs/operations.md", "errors", rows)
 }
 
-// answer is what all of the requests are answered, in the words of the table.
+// answer describes the response to all of the requests in the words of the table.
 func (r refusal) answer(t *testing.T) string {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	paths := r.paths(reg.Image("library/app", "1", 100_000))

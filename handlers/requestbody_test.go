@@ -20,23 +20,24 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// hang ends a test that would wait for ever.
+// hang is when a test stops waiting, and fails.
 const hang = 30 * time.Second
 
-// framings begin a body whose end never comes.
+// framings are starts of bodies that never end.
 var framings = map[string]string{
-	"short":                  "Content-Length: 1000\r\n\r\nx",
-	"of which nothing comes": "Content-Length: 1\r\n\r\n",
-	"long":                   "Content-Length: 10000000000000\r\n\r\nx",
-	"chunked":                "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n",
-	"chunked, in its length": "Transfer-Encoding: chunked\r\n\r\n1",
-	"chunked, in a trailer":  "Transfer-Encoding: chunked\r\nTrailer: A\r\n\r\n0\r\nA: ",
-	"on condition":           "Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n",
-	"chunked, on condition":  "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n",
-	"of a last request":      "Connection: close\r\nContent-Length: 1000\r\n\r\nx",
+	"short":                       "Content-Length: 1000\r\n\r\nx",
+	"without bytes":               "Content-Length: 1\r\n\r\n",
+	"long":                        "Content-Length: 10000000000000\r\n\r\nx",
+	"chunked":                     "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n",
+	"chunked, in a length":        "Transfer-Encoding: chunked\r\n\r\n1",
+	"chunked, in a trailer":       "Transfer-Encoding: chunked\r\nTrailer: A\r\n\r\n0\r\nA: ",
+	"after 100-continue":          "Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n",
+	"chunked, after 100-continue": "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n",
+	"on a closing connection":     "Connection: close\r\nContent-Length: 1000\r\n\r\nx",
 }
 
 func TestRequestBodyIgnoredAndConnectionClosed(t *testing.T) {
+	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	image := reg.Index("library/app", "1", 1000).Images[0]
 	f := serve(t, reg, newFileStore(t), "never")
@@ -71,7 +72,7 @@ func TestRequestBodyIgnoredAndConnectionClosed(t *testing.T) {
 	} {
 		for name, framing := range framings {
 			all.Go(func() {
-				what := request.method + " " + request.path + " with a body " + name
+				what := request.method + " " + request.path + ", body " + name
 				status, err := answeredAndClosed(t, request.base, request.method, request.path, framing)
 				assert.NoError(t, err, what)
 				assert.Equal(t, request.status, status, what)
@@ -81,8 +82,8 @@ func TestRequestBodyIgnoredAndConnectionClosed(t *testing.T) {
 	all.Wait()
 }
 
-// answeredAndClosed sends the beginning of a request. It returns the status of the answer once the server has closed the
-// connection behind it.
+// answeredAndClosed sends the start of a request. It returns the status of the response after the server has closed the
+// connection.
 func answeredAndClosed(t *testing.T, base, method, path, rest string) (status int, err error) {
 	host := strings.TrimPrefix(base, "http://")
 	conn, err := net.Dial("tcp", host)
@@ -99,16 +100,16 @@ func answeredAndClosed(t *testing.T, base, method, path, rest string) (status in
 	reader := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(reader, &http.Request{Method: method})
 	if err != nil {
-		return 0, fmt.Errorf("no answer: %w", err)
+		return 0, fmt.Errorf("read response: %w", err)
 	}
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return 0, fmt.Errorf("the answer's body: %w", err)
+		return 0, fmt.Errorf("read body: %w", err)
 	}
 	if !resp.Close {
-		return 0, fmt.Errorf("the answer does not say that the connection ends: %v", resp.Header)
+		return 0, fmt.Errorf("response without Connection: close: %v", resp.Header)
 	}
 	if _, err := reader.ReadByte(); err == nil || isTimeout(err) {
-		return 0, fmt.Errorf("the connection goes on: %w", err)
+		return 0, fmt.Errorf("connection not closed: %w", err)
 	}
 	return resp.StatusCode, nil
 }
@@ -118,7 +119,7 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-// What the kernel still holds of an answer would be lost with a connection that is closed before its body was read.
+// If the server closes a connection with unread bytes, the kernel drops what it has not sent of the response yet.
 func TestSlowResponseReachesClientThatSentBody(t *testing.T) {
 	const size, sent = 1 << 20, 100_000
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
@@ -126,7 +127,7 @@ func TestSlowResponseReachesClientThatSentBody(t *testing.T) {
 	f := serve(t, reg, newFileStore(t), "never")
 	require.Equal(t, http.StatusOK, f.do(t, "GET", path).StatusCode)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// As if the server's ReadTimeout had passed while this was answered.
+		// As if the server's ReadTimeout had expired during the response.
 		assert.NoError(t, http.NewResponseController(w).SetReadDeadline(time.Now().Add(-time.Hour)))
 		f.Config.Handler.ServeHTTP(w, r)
 	}))

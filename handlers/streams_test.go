@@ -11,10 +11,10 @@ import (
 	"github.com/entrepot-io/entrepot/handlers"
 )
 
-// hanging is a body that begins when all others are waiting for their first bytes too.
+// hanging is a body that blocks until all others are read too.
 type hanging struct {
 	all   *sync.WaitGroup
-	sizes chan<- int // of the buffers that are read into
+	sizes chan<- int // of the read buffers
 }
 
 func (h hanging) Read(p []byte) (int, error) {

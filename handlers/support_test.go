@@ -6,13 +6,26 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/entrepot-io/entrepot/backend"
+	"github.com/entrepot-io/entrepot/infra/testenv"
 )
+
+// pages guards the documentation, since parallel tests update parts of one page.
+var pages sync.Mutex
+
+// checkTable is testenv.Page for a table.
+func checkTable(t *testing.T, page, part string, rows [][]string) {
+	t.Helper()
+	pages.Lock()
+	defer pages.Unlock()
+	testenv.Page(t, page, part, testenv.Table(rows...))
+}
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
@@ -35,7 +48,7 @@ func makeOld(t *testing.T, store backend.Store, key string) {
 
 var next = regexp.MustCompile(`^<([^>]+)>; rel="next"$`)
 
-// nextLink is the path of the next page, empty where there is none.
+// nextLink returns the path of the next page, empty if there is none.
 func nextLink(t *testing.T, a answer) string {
 	t.Helper()
 	link := a.Header.Get("Link")

@@ -14,18 +14,18 @@ import (
 
 	"github.com/entrepot-io/entrepot/backend/backendtest/memory"
 	"github.com/entrepot-io/entrepot/handlers"
-	"github.com/entrepot-io/entrepot/infra/testenv"
+
 	"github.com/entrepot-io/entrepot/mirror"
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// trouble is how an upstream may fail to give what is not cached.
+// trouble is a way in which an upstream fails to deliver content that is not cached.
 type trouble struct {
 	name     string
 	options  upstreamtest.Options
-	faults   [][]upstreamtest.Fault              // each has the same answers
+	faults   [][]upstreamtest.Fault              // each leads to the same responses
 	endpoint func(*upstreamtest.Registry) string // nil: the registry's URL
-	bytes    bool                                // only a digest shows it, and lists have none
+	bytes    bool                                // only a digest reveals it, and lists have none
 }
 
 var (
@@ -33,7 +33,7 @@ var (
 	anyKind    = []upstreamtest.Kind{upstreamtest.ManifestHead, upstreamtest.ManifestGet, upstreamtest.BlobHead, upstreamtest.BlobGet, upstreamtest.Tags, upstreamtest.Referrers}
 )
 
-// everywhere has all requests but those for tokens suffer, from each fault in turn.
+// everywhere returns each fault for all kinds of requests except those for tokens.
 func everywhere(faults ...upstreamtest.Fault) (each [][]upstreamtest.Fault) {
 	for _, fault := range faults {
 		var all []upstreamtest.Fault
@@ -112,6 +112,7 @@ var wanted = []struct {
 }
 
 func TestTroubleTableMatchesBehavior(t *testing.T) {
+	t.Parallel()
 	rows := [][]string{{"the upstream"}}
 	for _, thing := range wanted {
 		rows[0] = append(rows[0], thing.name)
@@ -135,10 +136,10 @@ func TestTroubleTableMatchesBehavior(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	testenv.Page(t, "docs/operations.md", "upstream errors", testenv.Table(rows...))
+	checkTable(t, "docs/operations.md", "upstream errors", rows)
 }
 
-// answer is what a client gets whose request meets the trouble, in the words of the table.
+// answer describes the response to a client's request in the words of the table.
 func (trouble trouble) answer(t *testing.T, miss handlers.Miss, path func(upstreamtest.Image) string) (told string) {
 	faults := trouble.faults
 	if faults == nil {
@@ -164,7 +165,7 @@ func (trouble trouble) answer(t *testing.T, miss handlers.Miss, path func(upstre
 	return told
 }
 
-// presigning is a store whose URLs lead nowhere.
+// presigning is a store with presigned URLs that lead nowhere.
 type presigning struct {
 	*memory.Store
 	fixedURL
@@ -172,7 +173,8 @@ type presigning struct {
 
 func newPresigning() presigning { return presigning{new(memory.Store), bucketURL} }
 
-// told is the answer in the words of the table. Upstreams' trouble is never 503, which is the bucket's.
+// told sends a request and describes the response in the words of the table. It is never 503, which means trouble with the
+// bucket.
 func (f front) told(t *testing.T, path string) string {
 	t.Helper()
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

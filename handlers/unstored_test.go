@@ -19,7 +19,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// fullStore takes no writes.
+// fullStore rejects writes.
 type fullStore struct{ signing }
 
 func (fullStore) Put(context.Context, string, io.Reader, int64, backend.PutOptions) (backend.Object, error) {

@@ -8,16 +8,16 @@ import (
 	"sync"
 )
 
-// besides is how much of a body may go another way: what is sent along with the headers.
+// besides is how many bytes of a body may leave together with the headers.
 const besides = 4096
 
-// wires see what the sockets on both sides of entrepot are given.
+// wires observes the sockets on both sides of entrepot.
 type wires struct {
 	mu        sync.Mutex
-	fromFiles int64 // bytes that a client's socket was told to take from a file by itself
-	asRead    int64 // bytes written to a client from the very memory that the store's socket was read into
+	fromFiles int64 // bytes that the kernel sent to clients directly from a file
+	asRead    int64 // bytes written to clients from the buffer of the last read from the store
 
-	read []byte // by the last read from the store that was not of headers alone
+	read []byte // the last read from the store that was longer than headers
 }
 
 func (w *wires) reset() {
@@ -32,7 +32,7 @@ func (w *wires) seen() (fromFiles, asRead int64) {
 	return w.fromFiles, w.asRead
 }
 
-// client is a connection of a client. That it is still a *net.TCPConn below, and an io.ReaderFrom, is what net/http needs.
+// client is a connection of a client. net/http uses sendfile(2) only for an io.ReaderFrom on a *net.TCPConn.
 type client struct {
 	*net.TCPConn
 	wires *wires
@@ -40,7 +40,7 @@ type client struct {
 
 func (c client) ReadFrom(r io.Reader) (int64, error) {
 	n, err := c.TCPConn.ReadFrom(r)
-	// The one form besides the bare file that net sends by sendfile(2).
+	// Besides a bare file, net sends only this form by sendfile(2).
 	if limited, ok := r.(*io.LimitedReader); ok {
 		if _, ok := limited.R.(*os.File); ok {
 			c.wires.mu.Lock()
@@ -61,7 +61,7 @@ func (c client) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// sameMemory tells whether two slices are of the same array: they then have the same last byte that they could grow to.
+// sameMemory reports whether two slices share an array. They then share the last byte of their capacity.
 func sameMemory(a, b []byte) bool {
 	return cap(a) > 0 && cap(b) > 0 && &a[:cap(a)][cap(a)-1] == &b[:cap(b)][cap(b)-1]
 }
@@ -89,7 +89,7 @@ func (b bucket) Read(p []byte) (int, error) {
 	n, err := b.Conn.Read(p)
 	b.wires.mu.Lock()
 	defer b.wires.mu.Unlock()
-	if n > besides { // other answers of the store are short
+	if n > besides { // other responses of the store are shorter
 		b.wires.read = p[:n]
 	}
 	return n, err

@@ -35,7 +35,7 @@ func TestBlobIsFetchedOnceThenServedFromBucket(t *testing.T) {
 					assert.Equal(t, d, got)
 					assert.Equal(t, size, n)
 				}
-				r.Close() // waits for what the fill has to tidy up
+				r.Close() // waits until the fill has tidied up
 				assert.Equal(t, []string{blobKey(d)}, keys(t, store, ""))
 				got, _, err := startReplica(t, store, reg).read(t.Context(), repo, d)
 				require.NoError(t, err)
@@ -85,14 +85,14 @@ func TestMissingBlobMayBeInAnotherRepository(t *testing.T) {
 	for range 5 {
 		asked.Go(func() {
 			got, _, err := r.read(t.Context(), repository(t, "app"), d)
-			assert.NoError(t, err, "it is there, and asked for while another repository is asked for it")
+			assert.NoError(t, err, "another request for the blob, in a repository without it, must not fail this one")
 			assert.Equal(t, d, got)
 		})
 	}
-	time.Sleep(50 * time.Millisecond) // they have joined
+	time.Sleep(50 * time.Millisecond) // until they have joined
 	close(slow)
 	asked.Wait()
-	assert.Equal(t, 2, reg.Counts().Requests[upstreamtest.BlobGet], "each repository is asked once")
+	assert.Equal(t, 2, reg.Counts().Requests[upstreamtest.BlobGet], "one request for each repository")
 }
 
 func TestBytesFlowBeforeTheBlobIsComplete(t *testing.T) {
@@ -226,7 +226,7 @@ func TestBrokenTransferResumes(t *testing.T) {
 		"refused with 429":    {Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1"}}},
 		"the URL has expired": {Status: http.StatusForbidden, Times: 1},
 		"dropped":             {Drop: true},
-		"not answered":        {Hang: true},
+		"no response":         {Hang: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -244,7 +244,7 @@ func TestBrokenTransferResumes(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, d, got)
 			assert.EqualValues(t, size, n)
-			assert.Zero(t, reg.Faults.Left(), "the fault took place")
+			assert.Zero(t, reg.Faults.Left(), "the fault has hit")
 			assert.EqualValues(t, size, reg.Counts().BlobBytes, "nothing is fetched twice")
 		})
 	}
@@ -282,11 +282,11 @@ func TestFillResumesAfterUpstreamOutage(t *testing.T) {
 func TestUpstreamWithoutRangesIsReadAsOneStream(t *testing.T) {
 	const size = 21 << 20
 	for name, fault := range map[string]upstreamtest.Fault{
-		"ignored":            {IgnoreRange: true},
-		"ignored in the end": {IgnoreRange: true, Skip: 2},
-		"mistaken":           {ShiftRange: 100, Times: 1},
-		"mistaken later":     {ShiftRange: 100, Skip: 2, Times: 1},
-		"refused":            {Status: http.StatusRequestedRangeNotSatisfiable, Times: 1},
+		"ignored":       {IgnoreRange: true},
+		"ignored later": {IgnoreRange: true, Skip: 2},
+		"shifted":       {ShiftRange: 100, Times: 1},
+		"shifted later": {ShiftRange: 100, Skip: 2, Times: 1},
+		"refused":       {Status: http.StatusRequestedRangeNotSatisfiable, Times: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -322,7 +322,7 @@ func TestBlobSizeNeedsNoTransfer(t *testing.T) {
 	size, err := r.StatBlob(t.Context(), repository(t, "app"), d)
 	require.NoError(t, err)
 	assert.EqualValues(t, 50_000, size)
-	assert.LessOrEqual(t, reg.Counts().BlobBytes, int64(1), "of the byte that tells")
+	assert.LessOrEqual(t, reg.Counts().BlobBytes, int64(1), "one byte is enough to learn the size")
 	assert.Empty(t, keys(t, store, ""))
 	_, err = r.StatBlob(t.Context(), repository(t, "app"), digest.FromString("no such blob"))
 	failed := new(mirror.UpstreamError)
@@ -340,7 +340,7 @@ func TestBlobRemovedFromBucketIsFetchedAgain(t *testing.T) {
 	require.Eventually(t, func() bool { return r.FillCount() == 0 }, 10*time.Second, time.Millisecond)
 	require.NoError(t, store.Delete(t.Context(), blobKey(d)))
 	_, _, err = r.read(t.Context(), repo, d)
-	require.Error(t, err, "presence was remembered")
+	require.Error(t, err, "the presence cache is out of date")
 	got, _, err := r.read(t.Context(), repo, d)
 	require.NoError(t, err)
 	assert.Equal(t, d, got)
@@ -360,9 +360,9 @@ func TestSlowReaderDoesNotSlowFill(t *testing.T) {
 	defer slow.Close()
 	_, err = io.ReadFull(slow, make([]byte, 10))
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return r.FillCount() == 0 }, 20*time.Second, time.Millisecond, "the transfer ends without it")
+	require.Eventually(t, func() bool { return r.FillCount() == 0 }, 20*time.Second, time.Millisecond, "the fill does not wait for the slow reader")
 	rest, err := digest.FromReader(slow)
-	require.NoError(t, err, "it goes on from the bucket")
+	require.NoError(t, err, "the slow reader continues from the bucket")
 	want, err := digest.FromReader(io.NewSectionReader(content, 10, size-10))
 	require.NoError(t, err)
 	assert.Equal(t, want, rest)

@@ -17,7 +17,7 @@ import (
 	"github.com/entrepot-io/entrepot/mirror"
 )
 
-// contrary is a store that starts to refuse conditions that are met.
+// contrary is a store that starts to refuse conditions although they are met.
 type contrary struct {
 	backend.Store
 	mu      sync.Mutex
@@ -73,15 +73,15 @@ func TestMirrorWorksWithBrokenLeases(t *testing.T) {
 		work    time.Duration // at the upstream
 		left    int           // leases that stay until they are swept
 	}{
-		"found when a lease is taken": {
+		"noticed when acquiring a lease": {
 			refuses: func(c backend.Condition) bool { return c.IfAbsent },
 		},
-		"found when a dead replica's lease is taken over": {
+		"noticed when taking over a dead replica's lease": {
 			refuses: func(c backend.Condition) bool { return c.IfMatch != "" },
 			before:  dead,
 			left:    1,
 		},
-		"found when a lease is renewed": {
+		"noticed when renewing a lease": {
 			refuses: func(c backend.Condition) bool { return c.IfMatch != "" },
 			work:    11 * time.Second,
 		},
@@ -104,7 +104,7 @@ func TestMirrorWorksWithBrokenLeases(t *testing.T) {
 				})
 				if c.work > 0 {
 					time.Sleep(c.work - time.Second)
-					assert.Len(t, r.MissingAbilities(), 1, "the renewal has found it out")
+					assert.Len(t, r.MissingAbilities(), 1, "the renewal has noticed")
 				}
 				answered.Wait()
 				require.Len(t, r.MissingAbilities(), 1)
@@ -115,7 +115,7 @@ func TestMirrorWorksWithBrokenLeases(t *testing.T) {
 
 				refused := store.count()
 				r.mustGet(t, "app", "3")
-				assert.Equal(t, refused, store.count(), "no condition is tried any more")
+				assert.Equal(t, refused, store.count(), "no further condition is tried")
 			})
 		})
 	}

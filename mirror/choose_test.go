@@ -24,16 +24,16 @@ func TestUpstreamIsChosenByNsThenPathThenDefault(t *testing.T) {
 		{"docker.io", "library/alpine", "docker.io/library/alpine"},
 		{"registry-1.docker.io", "library/alpine", "docker.io/library/alpine"},
 		{"ghcr.io", "org/app", "ghcr.io/org/app"},
-		{"ghcr.io", "ghcr.io/org/app", "ghcr.io/org/app"}, // both said, as with override_path
+		{"ghcr.io", "ghcr.io/org/app", "ghcr.io/org/app"}, // as with containerd's override_path
 		{"ghcr.io", "docker.io/app", "ghcr.io/docker.io/app"},
-		{"", "ghcr.io", "docker.io/library/ghcr.io"}, // a name of one part is no registry's
+		{"", "ghcr.io", "docker.io/library/ghcr.io"}, // a name of one part names no registry
 	} {
 		repo, err := r.Choose(c.ns, c.name)
 		require.NoError(t, err, "%+v", c)
 		assert.Equal(t, c.want, repo.String(), "%+v", c)
 	}
 	for _, c := range []struct{ ns, name string }{
-		{"evil.example", "library/alpine"}, // never the default's content, and never dialled
+		{"evil.example", "library/alpine"}, // neither the default's content nor a dial
 		{"127.0.0.1:1", "library/alpine"},
 		{"GHCR.IO", "org/app"},
 		{"", "evil.example/org/app"},

@@ -63,28 +63,28 @@ const (
 // rubbish are bad answers of the first endpoint to a request for a layer.
 func rubbish(size int64) map[string]upstreamtest.Fault {
 	return map[string]upstreamtest.Fault{
-		"a page":                       {HTML: true},
-		"a page as JSON":               {Body: []byte(`["sign in"]`)},
-		"nothing":                      {Body: []byte{}},
-		"a wrong byte":                 {Damage: upstreamtest.Corrupt, At: size / 2},
-		"a wrong first byte":           {Damage: upstreamtest.Corrupt, At: 0},
-		"a wrong last byte":            {Damage: upstreamtest.Corrupt, At: size - 1},
-		"too few bytes":                {Damage: upstreamtest.Truncate, At: size - 1},
-		"too few, uncounted":           {Damage: upstreamtest.Truncate, At: size / 2, IgnoreRange: true, Chunked: true},
-		"too many bytes":               {Damage: upstreamtest.Pad, At: 1},
-		"another range":                {ShiftRange: 100},
-		"other bytes":                  {Damage: upstreamtest.Invert},
-		"an early end of all answers":  {Damage: upstreamtest.End, At: size / 50},
-		"an end before any byte":       {Damage: upstreamtest.End},
-		"breaks in all answers":        {Damage: upstreamtest.Cut, At: size / 50},
-		"a Content-Range that lies":    {Header: http.Header{"Content-Range": {"bytes 0-99/100"}}},
-		"gzip":                         {Encoding: "gzip"},
-		"wrong bytes in gzip":          {Encoding: "gzip", IgnoreRange: true, Damage: upstreamtest.Corrupt, At: size / 2},
-		"labeled gzip, but is not":     {IgnoreRange: true, Header: http.Header{"Content-Encoding": {"gzip"}}},
-		"an end before the first byte": {Damage: upstreamtest.Cut, At: 0},
-		"an early end":                 {IgnoreRange: true, Chunked: true, Damage: upstreamtest.Truncate, At: size / 3},
-		"silence":                      {Damage: upstreamtest.Stall, At: 0},
-		"a size that no blob has":      {Header: http.Header{"Content-Range": {"bytes 0-0/9223372036854775807"}}},
+		"a page":                                 {HTML: true},
+		"other JSON":                             {Body: []byte(`["sign in"]`)},
+		"an empty body":                          {Body: []byte{}},
+		"a wrong byte":                           {Damage: upstreamtest.Corrupt, At: size / 2},
+		"a wrong first byte":                     {Damage: upstreamtest.Corrupt, At: 0},
+		"a wrong last byte":                      {Damage: upstreamtest.Corrupt, At: size - 1},
+		"too few bytes":                          {Damage: upstreamtest.Truncate, At: size - 1},
+		"half of the bytes, without a length":    {Damage: upstreamtest.Truncate, At: size / 2, IgnoreRange: true, Chunked: true},
+		"too many bytes":                         {Damage: upstreamtest.Pad, At: 1},
+		"another range":                          {ShiftRange: 100},
+		"other bytes":                            {Damage: upstreamtest.Invert},
+		"ends early as if complete":              {Damage: upstreamtest.End, At: size / 50},
+		"ends at once as if complete":            {Damage: upstreamtest.End},
+		"breaks off early":                       {Damage: upstreamtest.Cut, At: size / 50},
+		"a wrong Content-Range":                  {Header: http.Header{"Content-Range": {"bytes 0-99/100"}}},
+		"gzip":                                   {Encoding: "gzip"},
+		"wrong bytes in gzip":                    {Encoding: "gzip", IgnoreRange: true, Damage: upstreamtest.Corrupt, At: size / 2},
+		"falsely labeled gzip":                   {IgnoreRange: true, Header: http.Header{"Content-Encoding": {"gzip"}}},
+		"breaks off at once":                     {Damage: upstreamtest.Cut, At: 0},
+		"a third of the bytes, without a length": {IgnoreRange: true, Chunked: true, Damage: upstreamtest.Truncate, At: size / 3},
+		"no bytes":                               {Damage: upstreamtest.Stall, At: 0},
+		"an impossible size":                     {Header: http.Header{"Content-Range": {"bytes 0-0/9223372036854775807"}}},
 	}
 }
 
@@ -121,7 +121,7 @@ func TestBadFirstEndpointDoesNotHideSecond(t *testing.T) {
 					if _, err := a.readWhole(t, d, size); err != nil {
 						// Bytes that a client has received cannot be taken back.
 						require.ErrorIs(t, err, mirror.ErrBadBlob)
-						require.Equal(t, "large", name, "others are verified first")
+						require.Equal(t, "large", name, "smaller blobs are verified before they are sent")
 					}
 					for _, r := range []replica{a, b, p.replica(t, store)} {
 						_, err := r.readWhole(t, d, size)
@@ -165,7 +165,7 @@ func TestWrongSizeInManifestHidesNoBlob(t *testing.T) {
 			[]byte(`{"schemaVersion":2,"layers":[{"digest":"`+d.String()+`","size":7}]}`))
 	}
 	for name, arm := range map[string]func(){
-		"all have it":         func() {},
+		"all have the blob":   func() {},
 		"the origin lacks it": func() { p.second.Faults.Set(upstreamtest.Fault{Digest: d, Status: http.StatusNotFound}) },
 		"the origin is down":  func() { p.second.Faults.Set(upstreamtest.Fault{Digest: d, Drop: true}) },
 	} {
@@ -186,10 +186,10 @@ func TestSizeComesFromEndpointThatHasTheBlob(t *testing.T) {
 	p := startPair(t, false, smallLayer)
 	d := p.image.Layers[0].Digest
 	for name, fault := range map[string]upstreamtest.Fault{
-		"a page":                  {HTML: true},
-		"JSON":                    {Body: []byte(`["sign in"]`)},
-		"nothing":                 {Body: []byte{}},
-		"a size that no blob has": {Header: http.Header{"Content-Range": {"bytes 0-0/9223372036854775807"}}},
+		"a page":             {HTML: true},
+		"JSON":               {Body: []byte(`["sign in"]`)},
+		"an empty body":      {Body: []byte{}},
+		"an impossible size": {Header: http.Header{"Content-Range": {"bytes 0-0/9223372036854775807"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fault.Digest = d

@@ -43,7 +43,7 @@ func TestNewerRecordIsNotReplacedWhileInUse(t *testing.T) {
 		for range 3 {
 			assert.Equal(t, o.digest(), other.mustGet(t, "app", "1").Digest)
 		}
-		assert.Equal(t, 2, o.count(http.MethodGet), "as if there were no record")
+		assert.Equal(t, 2, o.count(http.MethodGet), "the record does not count")
 		for range 3 {
 			moved := o.move()
 			time.Sleep(2 * time.Minute)
@@ -53,7 +53,7 @@ func TestNewerRecordIsNotReplacedWhileInUse(t *testing.T) {
 				assert.NoError(t, answer.Stale)
 			}
 		}
-		assert.Equal(t, 5, o.count(http.MethodGet), "one for each new manifest")
+		assert.Equal(t, 5, o.count(http.MethodGet), "one GET for each new manifest")
 		assert.ErrorContains(t, other.revalidate(t, "app", "1").Unstored, "newer release")
 		assert.Equal(t, newer, recordOf(t, store))
 

@@ -55,7 +55,7 @@ func TestFreezingProcessAsksNothingForGoneClients(t *testing.T) {
 	require.NoError(t, err)
 	_, err = r.Manifest(gone(t), repository(t, "app"), ref)
 	require.Error(t, err)
-	assert.Empty(t, keys(t, store, "public/fills/"), "the lease is given up before the answer")
+	assert.Empty(t, keys(t, store, "public/fills/"), "the lease is released before the response")
 	close(hanging)
 	assert.Equal(t, image.Digest, r.mustGet(t, "app", image.Digest.String()).Digest)
 }
@@ -76,7 +76,7 @@ func TestFreezingProcessRenewsNoPresence(t *testing.T) {
 	assert.Equal(t, before, store.looks.Load())
 	_, err = r.Blob(t.Context(), repository(t, "app"), d)
 	require.NoError(t, err)
-	assert.Greater(t, store.looks.Load(), before, "it has expired")
+	assert.Greater(t, store.looks.Load(), before, "the presence has expired")
 }
 
 func TestHandOverWaitsForMarkersOfUse(t *testing.T) {

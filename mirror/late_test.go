@@ -17,7 +17,7 @@ import (
 	"github.com/entrepot-io/entrepot/mirror"
 )
 
-// silent is a store that does not answer while mute.
+// silent is a store that does not respond while mute.
 type silent struct {
 	backend.Store
 	mute atomic.Bool
@@ -51,8 +51,8 @@ func (s *silent) Put(ctx context.Context, key string, body io.Reader, size int64
 	return s.Store.Put(ctx, key, body, size, o)
 }
 
-// A load balancer can try another replica if this one reports in time that it cannot reach the bucket: clients give up after
-// 30 s.
+// A load balancer can try another replica if this one reports in time that it cannot reach the bucket. Clients give up
+// after 30 s.
 func TestUnresponsiveStoreIsReportedInTime(t *testing.T) {
 	for name, ask := range map[string]func(ctx context.Context, t *testing.T, r replica) error{
 		"for an unknown tag": func(_ context.Context, t *testing.T, r replica) error {
@@ -81,7 +81,7 @@ func TestUnresponsiveStoreIsReportedInTime(t *testing.T) {
 				asked := time.Now()
 				err := ask(t.Context(), t, r)
 				require.ErrorIs(t, err, backend.ErrLate)
-				assert.NotErrorIs(t, err, context.DeadlineExceeded, "that would be the upstream's fault")
+				assert.NotErrorIs(t, err, context.DeadlineExceeded, "a deadline would blame the upstream")
 				assert.Less(t, time.Since(asked), 14*time.Second)
 			})
 		})

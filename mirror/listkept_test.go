@@ -100,7 +100,7 @@ func TestListsSurviveUpstreamOutage(t *testing.T) {
 		"answers 429": func(reg *upstreamtest.Registry) { reg.Faults.Set(upstreamtest.Fault{Status: 429}) },
 		"answers 403": func(reg *upstreamtest.Registry) { reg.Faults.Set(upstreamtest.Fault{Status: 403}) },
 		"hangs":       func(reg *upstreamtest.Registry) { reg.Faults.Set(upstreamtest.Fault{Hang: true}) },
-		"sends a page for people": func(reg *upstreamtest.Registry) {
+		"sends an HTML page": func(reg *upstreamtest.Registry) {
 			reg.Faults.Set(upstreamtest.Fault{HTML: true, Header: http.Header{"Docker-Content-Digest": nil}})
 		},
 		"breaks off": func(reg *upstreamtest.Registry) {
@@ -164,7 +164,7 @@ func TestMissingReferrersAPISurvivesOutage(t *testing.T) {
 		"403":                {Status: 403},
 		"405":                {Status: 405},
 		"501":                {Status: 501},
-		"a page for people":  {HTML: true},
+		"an HTML page":       {HTML: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -181,7 +181,7 @@ func TestMissingReferrersAPISurvivesOutage(t *testing.T) {
 			requireStatus(t, http.StatusNotFound, err)
 			_, _, err = r.referrers(t, "app", other.Digest)
 			requireStatus(t, http.StatusNotFound, err)
-			assert.Equal(t, 1, reg.Counts().Requests[upstreamtest.Referrers], "of all digests in the repository")
+			assert.Equal(t, 1, reg.Counts().Requests[upstreamtest.Referrers], "one request for all digests in the repository")
 			reg.Stop()
 			for range 2 {
 				for _, d := range []digest.Digest{image.Digest, other.Digest, digest.FromString("new")} {
@@ -211,14 +211,14 @@ func TestNewReferrersAPIIsFoundWithinADay(t *testing.T) {
 
 func TestTransientErrorIsNoMissingReferrersAPI(t *testing.T) {
 	for name, fault := range map[string]upstreamtest.Fault{
-		"500":                             {Status: 500},
-		"503":                             {Status: 503},
-		"429":                             {Status: 429},
-		"401":                             {Status: 401},
-		"403 to everything":               {Status: 403},
-		"a page for people in all places": {HTML: true, Header: http.Header{"Docker-Content-Digest": nil}},
-		"404 of a proxy to everything":    {Status: 404, Body: []byte("default backend - 404")},
-		"a connection that breaks":        {Drop: true},
+		"500":                            {Status: 500},
+		"503":                            {Status: 503},
+		"429":                            {Status: 429},
+		"401":                            {Status: 401},
+		"403 to everything":              {Status: 403},
+		"an HTML page for every request": {HTML: true, Header: http.Header{"Docker-Content-Digest": nil}},
+		"404 of a proxy to everything":   {Status: 404, Body: []byte("default backend - 404")},
+		"a broken connection":            {Drop: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -232,7 +232,7 @@ func TestTransientErrorIsNoMissingReferrersAPI(t *testing.T) {
 			_, _, err := r.referrers(t, "app", image.Digest)
 			require.Error(t, err)
 			reg.Faults.Clear()
-			manifests, _, err := startReplica(t, store, reg).referrers(t, "app", image.Digest) // one whose breaker is shut
+			manifests, _, err := startReplica(t, store, reg).referrers(t, "app", image.Digest) // its breaker is closed
 			require.NoError(t, err)
 			assert.Len(t, manifests, 1)
 		})
@@ -416,7 +416,7 @@ func TestTooLargeListIsPassedThrough(t *testing.T) {
 	tags, _, err = r.tags(t, "app", list.Next.Encode())
 	require.NoError(t, err)
 	assert.Len(t, tags, 7)
-	assert.Equal(t, 1, reg.Counts().Requests[upstreamtest.Tags], "it is not fetched whole again")
+	assert.Equal(t, 1, reg.Counts().Requests[upstreamtest.Tags], "no second attempt to fetch it whole")
 }
 
 func TestNoListKeyIsAFolder(t *testing.T) {

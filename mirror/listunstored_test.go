@@ -56,7 +56,7 @@ func TestListsServedFromUnwritableStore(t *testing.T) {
 				assert.NoError(t, list.Stale)
 			}
 		}
-		assert.Equal(t, asked, o.count(http.MethodGet), "the answers are kept in memory")
+		assert.Equal(t, asked, o.count(http.MethodGet), "the lists are kept in memory")
 		assert.Equal(t, stored, keys(t, store, "public/lists/"))
 
 		o.set(func(o *origin) { o.status = http.StatusServiceUnavailable })
@@ -72,7 +72,7 @@ func TestListsServedFromUnwritableStore(t *testing.T) {
 
 		o.set(func(o *origin) { o.status = 0 })
 		store.set(nil)
-		for range 2 { // the first request after an outage may be the one that finds out that it is over
+		for range 2 { // the first request after an outage may be the one that notices its end
 			time.Sleep(2 * time.Minute)
 			for _, path := range paths {
 				r.lists(t, path)

@@ -26,13 +26,13 @@ import (
 
 func TestPageContinuesAfterDeletedTag(t *testing.T) {
 	for name, test := range map[string]struct{ tags, last, want []string }{
-		"in order":                     {[]string{"a", "c", "e"}, []string{"b"}, []string{"c", "e"}},
-		"the last one":                 {[]string{"a", "c", "e"}, []string{"f"}, []string{}},
-		"before the first":             {[]string{"b", "c"}, []string{"a"}, []string{"b", "c"}},
-		"in the order of dictionaries": {[]string{"A", "b", "C"}, []string{"Bb"}, []string{"C"}},
-		"in no order":                  {[]string{"c", "a", "d", "b"}, []string{"bb"}, []string{"c", "d"}},
-		"part of another":              {[]string{"x1", "1", "x"}, []string{"1"}, []string{"x"}},
-		"no tag at all":                {[]string{"a", "b"}, []string{`","`, `a","b`, `"`, `\`, ","}, nil},
+		"in order":               {[]string{"a", "c", "e"}, []string{"b"}, []string{"c", "e"}},
+		"the last one":           {[]string{"a", "c", "e"}, []string{"f"}, []string{}},
+		"before the first":       {[]string{"b", "c"}, []string{"a"}, []string{"b", "c"}},
+		"in order ignoring case": {[]string{"A", "b", "C"}, []string{"Bb"}, []string{"C"}},
+		"unordered":              {[]string{"c", "a", "d", "b"}, []string{"bb"}, []string{"c", "d"}},
+		"part of another":        {[]string{"x1", "1", "x"}, []string{"1"}, []string{"x"}},
+		"no tag at all":          {[]string{"a", "b"}, []string{`","`, `a","b`, `"`, `\`, ","}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -75,7 +75,7 @@ func TestDescriptorsPagedAndFiltered(t *testing.T) {
 		assert.JSONEq(t, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","annotations":{"a":"b"},"manifests":[`+
 			strings.Join(some, ",")+`]}`, string(text(t, list.Body)))
 	}
-	for _, r := range []replica{startReplica(t, store, reg), startReplica(t, store, reg)} { // the other reads the record
+	for _, r := range []replica{startReplica(t, store, reg), startReplica(t, store, reg)} { // the second one reads the record
 		ask := func(query url.Values) mirror.List {
 			t.Helper()
 			list, err := r.Referrers(t.Context(), repository(t, "app"), image.Digest, mirror.ListQuery{URL: query})
@@ -100,18 +100,18 @@ func TestUnreadableListRecordsReplaced(t *testing.T) {
 		tags, referrers string
 		readable        bool
 	}{
-		"as they are":  {`{"name":"n","tags":["old"],"nonce":"x"}`, `{"index":{"a":1},"manifests":[{"digest":"` + d.String() + `"}]}`, true},
-		"by hand":      {"{\"name\": \"n\", \"tags\": [\"old\"]}\n", `{ "manifests": [ {"digest":"` + d.String() + `"} ] }`, true},
-		"no array":     {`{"name":"n","tags":"old"}`, `{"manifests":{}}`, false},
-		"null":         {`{"name":"","tags":null}`, `{"manifests":null}`, false},
-		"other tags":   {`{"name":"n","tags":[1]}`, `{"index":[],"manifests":[]}`, false},
-		"escapes":      {`{"name":"n","tags":["\u006fld"]}`, `{"index":1,"manifests":[]}`, false},
-		"spaces":       {`{"name":"n","tags":[ "old"]}`, `[]`, false},
-		"long nonce":   {`{"name":"n","tags":["old"],"nonce":"` + strings.Repeat("x", 1000) + `"}`, `{"manifests":[],"nonce":"` + strings.Repeat("x", 1000) + `"}`, false},
-		"long index":   {`[]`, `{"index":{"x":"` + strings.Repeat("x", 100_000) + `"},"manifests":[]}`, false},
-		"large":        {strings.Repeat(" ", 9<<20), strings.Repeat(" ", 9<<20), false},
-		"not JSON":     {`{"name":"n","tags":["old"]`, `{"manifests":[}`, false},
-		"of two kinds": {`{"manifests":[]}`, `{"tags":[]}`, false},
+		"unchanged":      {`{"name":"n","tags":["old"],"nonce":"x"}`, `{"index":{"a":1},"manifests":[{"digest":"` + d.String() + `"}]}`, true},
+		"edited by hand": {"{\"name\": \"n\", \"tags\": [\"old\"]}\n", `{ "manifests": [ {"digest":"` + d.String() + `"} ] }`, true},
+		"not an array":   {`{"name":"n","tags":"old"}`, `{"manifests":{}}`, false},
+		"null":           {`{"name":"","tags":null}`, `{"manifests":null}`, false},
+		"other tags":     {`{"name":"n","tags":[1]}`, `{"index":[],"manifests":[]}`, false},
+		"escapes":        {`{"name":"n","tags":["\u006fld"]}`, `{"index":1,"manifests":[]}`, false},
+		"spaces":         {`{"name":"n","tags":[ "old"]}`, `[]`, false},
+		"long nonce":     {`{"name":"n","tags":["old"],"nonce":"` + strings.Repeat("x", 1000) + `"}`, `{"manifests":[],"nonce":"` + strings.Repeat("x", 1000) + `"}`, false},
+		"long index":     {`[]`, `{"index":{"x":"` + strings.Repeat("x", 100_000) + `"},"manifests":[]}`, false},
+		"large":          {strings.Repeat(" ", 9<<20), strings.Repeat(" ", 9<<20), false},
+		"not JSON":       {`{"name":"n","tags":["old"]`, `{"manifests":[}`, false},
+		"of two kinds":   {`{"manifests":[]}`, `{"tags":[]}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -164,14 +164,14 @@ func TestPassedPageSharedWhileRead(t *testing.T) {
 	assert.Equal(t, "first", got)
 	assert.Equal(t, before, asked())
 	got, _ = first("n=7")
-	assert.Equal(t, "second", got, "of another page")
+	assert.Equal(t, "second", got, "another page is not shared")
 	r.clock.Advance(2 * time.Minute)
 	got, _ = first("")
-	assert.Equal(t, "second", got, "of one that is not fresh")
-	assert.Contains(t, string(text(t, list.Body)[:100]), "first", "its reader keeps it")
+	assert.Equal(t, "second", got, "a page that is not fresh is not shared")
+	assert.Contains(t, string(text(t, list.Body)[:100]), "first", "the reader still has the first page")
 
 	reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.Tags, Body: largeTags("third")})
-	runtime.GC() // nobody reads it any more
+	runtime.GC() // frees the first page, which has no reader now
 	got, _ = first("")
 	assert.Equal(t, "third", got)
 }

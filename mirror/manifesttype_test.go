@@ -56,16 +56,16 @@ func assertTypes(t *testing.T, store backend.Store, d digest.Digest, want map[st
 func TestMediaTypeIsPerRepository(t *testing.T) {
 	for name, c := range map[string]struct {
 		body        string
-		one, other  string // as they are pushed
-		first, then string // as they are served
+		one, other  string // as pushed
+		first, then string // as served
 	}{
-		"an image and an index":            {`{"schemaVersion":2}`, imageType, indexType, imageType, indexType},
-		"an index that looks like it":      {`{"manifests":[]}`, imageType, indexType, imageType, indexType},
-		"an index that looks like both":    {`{"manifests":[],"layers":[]}`, imageType, indexType, imageType, indexType},
-		"no type":                          {`{"layers":[]}`, "text/plain", "application/vnd.docker.distribution.manifest.v2+json", imageType, "application/vnd.docker.distribution.manifest.v2+json"},
-		"an unknown form":                  {`{"schemaVersion":2}`, "text/plain", indexType, unknownType, indexType},
-		"a wrong type":                     {`{"mediaType":"` + indexType + `"}`, imageType, "text/plain", indexType, indexType},
-		"one with a type that says little": {`{"mediaType":"application/json"}`, imageType, indexType, imageType, indexType},
+		"no fields of either":        {`{"schemaVersion":2}`, imageType, indexType, imageType, indexType},
+		"the fields of an index":     {`{"manifests":[]}`, imageType, indexType, imageType, indexType},
+		"the fields of both":         {`{"manifests":[],"layers":[]}`, imageType, indexType, imageType, indexType},
+		"no type":                    {`{"layers":[]}`, "text/plain", "application/vnd.docker.distribution.manifest.v2+json", imageType, "application/vnd.docker.distribution.manifest.v2+json"},
+		"an unknown form":            {`{"schemaVersion":2}`, "text/plain", indexType, unknownType, indexType},
+		"a wrong type":               {`{"mediaType":"` + indexType + `"}`, imageType, "text/plain", indexType, indexType},
+		"a generic type in the body": {`{"mediaType":"application/json"}`, imageType, indexType, imageType, indexType},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -87,11 +87,11 @@ func TestMediaTypeIsPerRepository(t *testing.T) {
 					assertTypes(t, store, d, want, a, b)
 					a.clock.Advance(time.Hour)
 					assertTypes(t, store, d, want, b, a)
-					if c.first != unknownType { // all is known
+					if c.first != unknownType { // no further request is needed
 						asked := reg.Counts().Requests[upstreamtest.ManifestGet]
 						assertTypes(t, store, d, want, startReplica(t, store, reg))
 						assert.Equal(t, asked, reg.Counts().Requests[upstreamtest.ManifestGet])
-						assert.LessOrEqual(t, asked, 4, "one by digest and one by tag each")
+						assert.LessOrEqual(t, asked, 4, "one GET by digest and one by tag for each repository")
 					}
 					a.clock.Advance(time.Hour)
 					reg.Stop()
@@ -158,10 +158,10 @@ func asWritten(t *testing.T, reg *upstreamtest.Registry, d digest.Digest, mediaT
 
 func TestManifestsOfEarlierReleasesAreRead(t *testing.T) {
 	for name, c := range map[string]struct{ body, kept, want string }{
-		"the body's word goes first":     {`{"mediaType":"` + imageType + `"}`, "text/plain", imageType},
-		"a record that says nothing":     {`{"layers":[]}`, "text/plain", imageType},
-		"a record that agrees":           {`{"layers":[]}`, imageType, imageType},
-		"one that alone says what it is": {`{"schemaVersion":2}`, imageType, imageType},
+		"type in the body":            {`{"mediaType":"` + imageType + `"}`, "text/plain", imageType},
+		"record with a generic type":  {`{"layers":[]}`, "text/plain", imageType},
+		"record with the form's type": {`{"layers":[]}`, imageType, imageType},
+		"type only in the record":     {`{"schemaVersion":2}`, imageType, imageType},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -181,7 +181,7 @@ func TestManifestsOfEarlierReleasesAreRead(t *testing.T) {
 						got := r.mustGet(t, "app", ref)
 						assert.Equal(t, c.want, got.MediaType)
 						if strings.Contains(c.body, "mediaType") {
-							assert.Equal(t, c.want, storedType(t, store, got.Manifest), "it is mended")
+							assert.Equal(t, c.want, storedType(t, store, got.Manifest), "the stored type is corrected")
 						}
 						r.clock.Advance(time.Hour)
 					}
@@ -210,13 +210,13 @@ func TestMissingMediaTypeDelaysNobody(t *testing.T) {
 			reg.Faults.Set(fault)
 			reg.ResetCounts()
 			for range 5 {
-				assert.Equal(t, imageType, r.mustGet(t, "other", d.String()).MediaType, "by its form")
+				assert.Equal(t, imageType, r.mustGet(t, "other", d.String()).MediaType, "the type follows from the form")
 			}
 			assert.LessOrEqual(t, reg.Counts().Requests[upstreamtest.ManifestGet], 1)
 			reg.Faults.Clear()
 			reg.Manifest("library/other", "1", indexType, []byte(`{"schemaVersion":2,"layers":[]}`))
 			r.clock.Advance(time.Minute)
-			if name != "429" && name != "nothing" { // these take longer to be forgiven
+			if name != "429" && name != "nothing" { // the upstream stays held back for longer after these
 				assert.Equal(t, indexType, r.mustGet(t, "other", d.String()).MediaType)
 			}
 		})

@@ -97,6 +97,6 @@ func TestTagMovedToStoredManifestIsNotFetched(t *testing.T) {
 		assert.Equal(t, map[string]int{
 			"GET tags": 2, "GET manifests": 1, "PUT tags": 1, "PUT fills": 2, "DELETE fills": 2,
 		}, calls)
-		assert.Equal(t, 2, o.count(http.MethodGet), "one for each tag")
+		assert.Equal(t, 2, o.count(http.MethodGet), "one GET for each tag")
 	})
 }

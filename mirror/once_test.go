@@ -16,7 +16,7 @@ import (
 	"github.com/entrepot-io/entrepot/mirror"
 )
 
-// together requests the tag from each replica, one after each pause, and returns the answers.
+// together requests the tag from all replicas, with a pause before each request, and returns the answers.
 func together(t *testing.T, pause time.Duration, replicas ...replica) []mirror.Answer {
 	t.Helper()
 	answers := make([]mirror.Answer, len(replicas))
@@ -59,7 +59,7 @@ func TestLostLeaseStillServesItsOwnCaller(t *testing.T) {
 			require.NoError(t, err)
 		}
 		wg.Wait()
-		assert.Len(t, keys(t, store, "public/fills/"), 1, "another's lease stays")
+		assert.Len(t, keys(t, store, "public/fills/"), 1, "the other replica's lease remains")
 	})
 }
 

@@ -31,8 +31,8 @@ type origin struct {
 	body   string            // of every manifest and of every referrers index
 	bodies map[string]string // of manifests, by tag or digest, in place of body
 	tags   string            // body of every tag list
-	status int               // in place of an answer; 0: none
-	delay  time.Duration     // of each answer
+	status int               // of every response, if it is an error; 0: no error
+	delay  time.Duration     // before every response
 	asked  map[string]int
 }
 
@@ -80,7 +80,7 @@ func (o *origin) count(method string) int {
 }
 
 func (o *origin) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL.Path == "/v2/" { // the client asks how to authenticate
+	if req.URL.Path == "/v2/" { // the ping, to learn which authentication is needed
 		return &http.Response{StatusCode: http.StatusOK, Request: req, Body: http.NoBody, Header: http.Header{}}, nil
 	}
 	o.mu.Lock()

@@ -17,7 +17,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// lookedAt is a store that counts lookups of blobs. Each takes look.
+// lookedAt is a store that counts lookups of blobs. Each lookup takes look.
 type lookedAt struct {
 	*memory.Store
 	looks atomic.Int64
@@ -48,14 +48,14 @@ func TestPresenceIsRenewedInTheBackground(t *testing.T) {
 			asked := time.Now()
 			blob, err := r.Blob(t.Context(), repository(t, "app"), d)
 			require.NoError(t, err)
-			assert.Zero(t, time.Since(asked), "nobody waits")
+			assert.Zero(t, time.Since(asked), "the client does not wait")
 			_, stored := blob.StoredAt()
 			assert.True(t, stored)
 		}
 		looks := store.looks.Load() - before
 		assert.GreaterOrEqual(t, looks, int64(2))
 		assert.LessOrEqual(t, looks, int64(5))
-		time.Sleep(store.look) // the last one may be under way
+		time.Sleep(store.look) // the last lookup may be in progress
 	})
 }
 
@@ -70,7 +70,7 @@ func TestRemovedBlobIsStoredAgainInTime(t *testing.T) {
 	require.NoError(t, store.Delete(t.Context(), "public/blobs/sha256/"+d.Encoded()))
 	deadline := time.Now().Add(time.Minute)
 	for {
-		_, err := r.Blob(t.Context(), repository(t, "app"), d) // a redirect asks no more than this
+		_, err := r.Blob(t.Context(), repository(t, "app"), d) // all that a redirect needs
 		require.NoError(t, err)
 		if len(keys(t, store, "public/blobs/")) == 1 {
 			break

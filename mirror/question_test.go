@@ -39,7 +39,7 @@ func TestNextQuestionHasTheWholeBudget(t *testing.T) {
 			var wg sync.WaitGroup
 			for range 100 {
 				wg.Go(func() {
-					for range 5 { // some ask at the very end of a question
+					for range 5 { // some requests arrive just before a question ends
 						assert.NoError(t, r.mustGet(t, "app", "1").Stale)
 					}
 				})
@@ -51,7 +51,7 @@ func TestNextQuestionHasTheWholeBudget(t *testing.T) {
 			burst()
 			time.Sleep(5 * time.Second)
 			o.set(func(o *origin) { o.delay = time.Millisecond })
-			assert.NoError(t, r.mustGet(t, "app", "1").Stale, "the start of an earlier question counts")
+			assert.NoError(t, r.mustGet(t, "app", "1").Stale, "this question has its own budget")
 			o.set(func(o *origin) { o.delay = 0 })
 		}
 		assert.Less(t, o.count(http.MethodHead), bursts*500)

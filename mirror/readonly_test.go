@@ -75,7 +75,7 @@ func TestTagIsRevalidatedWithoutWrites(t *testing.T) {
 		assert.Equal(t, moved, answer.Digest)
 		_, stored := answer.StoredAt()
 		assert.False(t, stored)
-		assert.Equal(t, 1, o.count(http.MethodHead), "the answer is kept in memory")
+		assert.Equal(t, 1, o.count(http.MethodHead), "the record is kept in memory")
 
 		for range 5 {
 			time.Sleep(2 * time.Minute)
@@ -98,7 +98,7 @@ func TestNewManifestPassesThroughUnstored(t *testing.T) {
 			_, stored := answer.StoredAt()
 			assert.False(t, stored, "no client can be redirected to it")
 		}
-		assert.Equal(t, 2, o.count(http.MethodGet), "it is kept in memory")
+		assert.Equal(t, 2, o.count(http.MethodGet), "the manifest is kept in memory")
 
 		store.set(nil)
 		time.Sleep(2 * time.Minute)
@@ -187,7 +187,7 @@ func (unreadable) Get(context.Context, string, backend.Range) (io.ReadCloser, ba
 	return nil, backend.Object{}, errUnreadable
 }
 
-// A process whose writes fail can still see the lease of another.
+// A process that cannot write can still see the lease of another.
 func TestReplicaWithoutWritesWaitsForAnother(t *testing.T) {
 	inBubble(t, func(t *testing.T, o *origin) {
 		shared := new(memory.Store)

@@ -26,11 +26,11 @@ func TestRefusedContentIsNotRequestedAgainSoon(t *testing.T) {
 			reg.Faults.Set(upstreamtest.Fault{Status: code})
 			r := startReplica(t, newStore(t), reg)
 			for name, ask := range map[string]func() error{
-				"a tag":               func() error { _, err := r.get(t, "app", "1"); return err },
-				"a manifest":          func() error { _, err := r.get(t, "app", image.Digest.String()); return err },
-				"a blob":              func() error { _, err := r.Blob(t.Context(), repository(t, "app"), layer); return err },
-				"the size of a blob":  func() error { _, err := r.StatBlob(t.Context(), repository(t, "app"), image.Config.Digest); return err },
-				"in a repository not": func() error { _, err := r.get(t, "other", "1"); return err },
+				"a tag":                          func() error { _, err := r.get(t, "app", "1"); return err },
+				"a manifest":                     func() error { _, err := r.get(t, "app", image.Digest.String()); return err },
+				"a blob":                         func() error { _, err := r.Blob(t.Context(), repository(t, "app"), layer); return err },
+				"the size of a blob":             func() error { _, err := r.StatBlob(t.Context(), repository(t, "app"), image.Config.Digest); return err },
+				"a tag in an unknown repository": func() error { _, err := r.get(t, "other", "1"); return err },
 			} {
 				reg.ResetCounts()
 				for range 5 {
@@ -90,7 +90,7 @@ func testRequestsForMissingContent(t *testing.T, o *origin) {
 			require.Error(t, err)
 		}
 	}
-	// The first lot fills the memory for refusals, and the second does not make it grow.
+	// The first round fills the memory for refusals. The second must not make it grow.
 	const lot = 2000
 	ask(0, lot)
 	before := heap()

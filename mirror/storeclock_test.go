@@ -80,7 +80,7 @@ func TestRefreshWorksWithWrongClock(t *testing.T) {
 				time.Sleep(2 * time.Second)
 				assert.Equal(t, moved, refreshing.revalidate(t, "app", "1").Digest)
 				time.Sleep(40 * time.Second)
-				assert.NotEqual(t, moved, serving.mustGet(t, "app", "1").Digest, "what is in memory counts for a minute")
+				assert.NotEqual(t, moved, serving.mustGet(t, "app", "1").Digest, "records in memory are used for a minute")
 				time.Sleep(31 * time.Second)
 				assert.Equal(t, moved, serving.mustGet(t, "app", "1").Digest)
 				assert.Equal(t, 1, o.count(http.MethodHead))
@@ -113,7 +113,7 @@ func TestRecordFromTheFutureIsStale(t *testing.T) {
 				o.set(func(o *origin) { o.status = http.StatusServiceUnavailable })
 				answer := bubbled(t, store, o, mirror.Config{StaleMax: time.Hour}).mustGet(t, "app", "1")
 				assert.Equal(t, moved, answer.Digest)
-				assert.Error(t, answer.Stale, "it is served if the upstream fails")
+				assert.Error(t, answer.Stale, "the record is stale, but served while the upstream fails")
 			})
 		})
 	}
@@ -145,7 +145,7 @@ func TestAgeIncludesUpstreamsResponseTime(t *testing.T) {
 		o.set(func(o *origin) { o.delay = 10 * time.Second })
 		bubbled(t, store, o, mirror.Config{}).mustGet(t, "app", "1")
 		o.set(func(o *origin) { o.delay = 0 })
-		time.Sleep(52 * time.Second) // 62 s after the question
+		time.Sleep(52 * time.Second) // 62 s after the upstream got the request
 		bubbled(t, store, o, mirror.Config{}).mustGet(t, "app", "1")
 		assert.Equal(t, 1, o.count(http.MethodHead))
 	})
@@ -178,7 +178,8 @@ func TestStaleMaxAndKeepDeletedAreByTheStoresClock(t *testing.T) {
 	}
 }
 
-// overtaken asks two replicas. The second overtakes the first while the upstream answers the first with late.
+// overtaken sends requests to two replicas. The second overtakes the first while the upstream delays the first response,
+// whose status is late.
 func overtaken(t *testing.T, store *memory.Store, o *origin, late int) (first, second replica) {
 	t.Helper()
 	first, second = bubbled(t, store, o, mirror.Config{}), bubbled(t, store, o, mirror.Config{})
@@ -202,10 +203,10 @@ func TestLateAnswerKeepsNewerRecord(t *testing.T) {
 				moved := o.move()
 				assert.Equal(t, moved, second.mustGet(t, "app", "1").Digest)
 				recorded := recordOf(t, store)
-				time.Sleep(10 * time.Second) // the first replica has its answer now
+				time.Sleep(10 * time.Second) // until the first replica has its response
 				assert.Equal(t, recorded, recordOf(t, store))
 				answer := first.mustGet(t, "app", "1")
-				assert.Equal(t, moved, answer.Digest, "in memory neither")
+				assert.Equal(t, moved, answer.Digest, "the older answer does not replace the newer one in memory either")
 				assert.NoError(t, answer.Stale)
 			})
 		})

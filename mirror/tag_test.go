@@ -25,7 +25,7 @@ func TestFreshTagCostsNoUpstreamRequest(t *testing.T) {
 	assert.Equal(t, image.MediaType, first.MediaType)
 	assert.Equal(t, image.Digest, first.Digest)
 	asked := reg.Counts().Requests
-	assert.Zero(t, asked[upstreamtest.ManifestHead], "one GET says it all")
+	assert.Zero(t, asked[upstreamtest.ManifestHead], "one GET is enough")
 	assert.Equal(t, 1, asked[upstreamtest.ManifestGet])
 
 	for range 3 {
@@ -85,23 +85,23 @@ func TestConcurrentTagRequestsShareOneHead(t *testing.T) {
 		wg.Wait()
 	}
 	ask()
-	assert.Equal(t, 1, reg.Counts().Requests[upstreamtest.ManifestGet], "by all replicas together")
+	assert.Equal(t, 1, reg.Counts().Requests[upstreamtest.ManifestGet], "one for all replicas")
 	reg.Image("library/app", "1", 200)
 	for _, r := range replicas {
 		r.clock.Advance(2 * time.Minute)
 	}
 	ask()
 	counts := reg.Counts().Requests
-	assert.Equal(t, 1, counts[upstreamtest.ManifestHead], "by all replicas together")
+	assert.Equal(t, 1, counts[upstreamtest.ManifestHead], "one for all replicas")
 	assert.Equal(t, 2, counts[upstreamtest.ManifestGet])
 	assert.Empty(t, keys(t, store, "public/fills/"), "no lease is left behind")
 }
 
 func TestCachedContentSurvivesUpstreamFailure(t *testing.T) {
 	for name, fail := range map[string]func(*upstreamtest.Registry){
-		"it is down":         func(r *upstreamtest.Registry) { r.Stop() },
-		"it hangs":           func(r *upstreamtest.Registry) { r.Faults.Set(upstreamtest.Fault{Hang: true}) },
-		"it drops":           func(r *upstreamtest.Registry) { r.Faults.Set(upstreamtest.Fault{Drop: true}) },
+		"down":               func(r *upstreamtest.Registry) { r.Stop() },
+		"hangs":              func(r *upstreamtest.Registry) { r.Faults.Set(upstreamtest.Fault{Hang: true}) },
+		"drops connections":  func(r *upstreamtest.Registry) { r.Faults.Set(upstreamtest.Fault{Drop: true}) },
 		"401":                status(http.StatusUnauthorized),
 		"403":                status(http.StatusForbidden),
 		"404: deleted there": status(http.StatusNotFound),
@@ -147,21 +147,21 @@ func TestDeletedTagIsNotServedForever(t *testing.T) {
 	r.mustGet(t, "app", "1")
 	reg.Delete("library/app", "1")
 	r.clock.Advance(90 * 24 * time.Hour)
-	assert.Equal(t, image.Digest, r.mustGet(t, "app", "1").Digest, "it may have been deleted a moment ago")
+	assert.Equal(t, image.Digest, r.mustGet(t, "app", "1").Digest, "the deletion may be recent")
 	other.clock.Advance(29 * 24 * time.Hour)
 	assert.Equal(t, image.Digest, other.mustGet(t, "app", "1").Digest, "deleted 29 days ago")
 	other.clock.Advance(2 * 24 * time.Hour)
 	_, err := other.get(t, "app", "1")
 	failed := new(mirror.UpstreamError)
 	require.ErrorAs(t, err, &failed)
-	assert.True(t, failed.NotFound(), "though another replica noticed the deletion")
+	assert.True(t, failed.NotFound(), "another replica noticed the deletion")
 
 	again := reg.Image("library/app", "1", 200)
 	other.clock.Advance(time.Minute)
-	assert.Equal(t, again.Digest, other.mustGet(t, "app", "1").Digest, "it is back")
+	assert.Equal(t, again.Digest, other.mustGet(t, "app", "1").Digest, "the tag exists again")
 	reg.Delete("library/app", "1")
 	other.clock.Advance(29 * 24 * time.Hour)
-	assert.Equal(t, again.Digest, other.mustGet(t, "app", "1").Digest, "the days start again")
+	assert.Equal(t, again.Digest, other.mustGet(t, "app", "1").Digest, "the days count from the next deletion")
 }
 
 func TestTagAndRepositoryMayShareName(t *testing.T) {
@@ -190,7 +190,7 @@ func TestFreezingProcessLeavesNoBackgroundWork(t *testing.T) {
 		answer := r.mustGet(t, "app", "1")
 		assert.Equal(t, image.Digest, answer.Digest)
 		assert.Error(t, answer.Stale)
-		assert.Empty(t, keys(t, store, "public/fills/"), "no question is left")
+		assert.Empty(t, keys(t, store, "public/fills/"), "no lease is left")
 	}
 	reg.Faults.Clear()
 	other := startReplicaWith(t, store, reg, mirror.Config{Freezes: true})
@@ -198,7 +198,7 @@ func TestFreezingProcessLeavesNoBackgroundWork(t *testing.T) {
 	assert.NoError(t, other.mustGet(t, "app", "1").Stale)
 }
 
-// HEAD is a hint: a GET decides if it names what the upstream does not have.
+// HEAD is only a hint. If it names a manifest that the upstream does not have, GET decides.
 func TestWrongDigestInHeadDoesNotHideTag(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	reg.Image("library/app", "1", 100)

@@ -64,7 +64,7 @@ func TestForeverFreshTagIsRequestedOnce(t *testing.T) {
 	r.mustGet(t, "app", "v1.0.0")
 	assert.Equal(t, 1, reg.Counts().Requests[upstreamtest.ManifestHead])
 
-	// Until a client of any replica insists.
+	// A client of any replica can insist on a revalidation.
 	moved := reg.Image("library/app", "v1.0.0", 200)
 	other := startReplicaWith(t, store, reg, mirror.Config{TagTTLRules: rules})
 	other.clock.Advance(11*time.Second + 10*365*24*time.Hour)

@@ -97,6 +97,6 @@ func TestSlowMarkersOfUseDelayNobody(t *testing.T) {
 		synctest.Wait()
 		written := len(keys(t, store, "access/"))
 		assert.Greater(t, written, 990)
-		assert.Less(t, written, images, "the others are dropped")
+		assert.Less(t, written, images, "markers are dropped while the queue is full")
 	})
 }

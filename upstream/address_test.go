@@ -30,7 +30,7 @@ func TestOnlyGloballyRoutableAddressesArePublic(t *testing.T) {
 	}
 }
 
-func TestHostsThatAreAddressesInDisguise(t *testing.T) {
+func TestDisguisedAddressesAreRecognized(t *testing.T) {
 	for host, kind := range map[string]string{
 		"localhost": "loopback", "LOCALHOST.": "loopback", "a.localhost": "loopback", "127.0.0.1.": "loopback",
 		"169.254.169.254": "link-local", "::1": "loopback", "127.1": "private", "2130706433": "private", "0x7f000001": "private",
@@ -40,7 +40,7 @@ func TestHostsThatAreAddressesInDisguise(t *testing.T) {
 	}
 }
 
-func TestWhereAServerMaySendUs(t *testing.T) {
+func TestServersReachLimitsRedirects(t *testing.T) {
 	addrs := []string{"1.1.1.1", "10.0.0.1", "127.0.0.1", "169.254.169.254"}
 	for from, may := range map[string][]bool{
 		"1.1.1.1":       {true, false, false, false},

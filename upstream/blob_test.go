@@ -15,7 +15,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-func TestPartsAreAskedForWhereTheBlobWasFound(t *testing.T) {
+func TestPartsReuseRedirect(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, CDN: true})
 	content := upstreamtest.Random(1, 100_000)
 	d := reg.Blob("library/app", content)
@@ -42,7 +42,8 @@ func TestPartsAreAskedForWhereTheBlobWasFound(t *testing.T) {
 	assertWellBehaved(t, reg)
 }
 
-func TestPartsThatAreAskedForAtOnceShareTheRedirect(t *testing.T) {
+func TestConcurrentPartsShareRedirect(t *testing.T) {
+	t.Parallel()
 	for _, cdn := range []bool{true, false} {
 		reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, CDN: cdn})
 		d := reg.Blob("library/app", upstreamtest.Random(1, 1000))
@@ -66,7 +67,7 @@ func TestPartsThatAreAskedForAtOnceShareTheRedirect(t *testing.T) {
 	}
 }
 
-func TestAnExpiredURLIsReplaced(t *testing.T) {
+func TestExpiredURLIsReplaced(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{CDN: true})
 	d := reg.Blob("library/app", upstreamtest.Random(1, 1000))
 	reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.BlobGet, URLUses: 2})
@@ -82,7 +83,7 @@ func TestAnExpiredURLIsReplaced(t *testing.T) {
 	assert.Equal(t, 3, reg.Counts().Requests[upstreamtest.BlobGet])
 }
 
-func TestAnUpstreamMayIgnoreOrMistakeARange(t *testing.T) {
+func TestIgnoredAndWrongRangesAreNoticed(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	d := reg.Blob("library/app", upstreamtest.Random(1, 1000))
 	blob := connect(t, nil, reg.URL()).Blob(repository(t, "app"), d)
@@ -105,7 +106,7 @@ func TestAnUpstreamMayIgnoreOrMistakeARange(t *testing.T) {
 	}
 }
 
-func TestALinkIsTheUpstreamsOwn(t *testing.T) {
+func TestEachUpstreamHasOneLink(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	r := connect(t, nil, reg.URL())
 	name, downloads := r.Blob(repository(t, "app"), digest.FromString("x")).Link()
@@ -113,7 +114,7 @@ func TestALinkIsTheUpstreamsOwn(t *testing.T) {
 	assert.Equal(t, 32, downloads)
 }
 
-func TestSizesThatNoBlobHasAreRefused(t *testing.T) {
+func TestImpossibleBlobSizesRejected(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	d := reg.Blob("library/app", upstreamtest.Random(1, 1000))
 	blob := connect(t, nil, reg.URL()).Blob(repository(t, "app"), d)
@@ -139,10 +140,11 @@ func TestSizesThatNoBlobHasAreRefused(t *testing.T) {
 		assert.ErrorIs(t, size(), upstream.ErrBadContent, claim)
 	}
 	reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.BlobGet, Header: http.Header{"Content-Range": {"bytes 0-99/5497558138880"}}})
-	assert.NoError(t, open(), "the largest that there may be")
+	assert.NoError(t, open(), "the largest possible size")
 }
 
-func TestABodyThatCrawlsIsGivenUp(t *testing.T) {
+func TestCrawlingBodyIsAbandoned(t *testing.T) {
+	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	d := reg.Blob("library/app", upstreamtest.Random(1, 100_000))
 	reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.BlobGet, BytesPerSecond: 2000})

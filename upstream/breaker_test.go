@@ -15,7 +15,7 @@ import (
 
 const origin = "origin.example"
 
-// alone are the endpoints of an upstream that has one.
+// alone lists the endpoints of an upstream that has only one.
 var alone = []string{origin}
 
 func TestFailingEndpointBecomesUnavailable(t *testing.T) {
@@ -33,7 +33,7 @@ func TestFailingEndpointBecomesUnavailable(t *testing.T) {
 				n.set(origin, failing.behaviour)
 				for range 5 {
 					require.NoError(t, c.Trouble())
-					assert.Zero(t, failure(t, c.get()).RetryAfter, "it was asked")
+					assert.Zero(t, failure(t, c.get()).RetryAfter, "the request is not held back")
 				}
 				assert.Equal(t, upstream.StateUnavailable, c.state(0))
 				asked := n.count(origin)
@@ -62,7 +62,7 @@ func TestResponseResetsFailureCount(t *testing.T) {
 					assert.Equal(t, 500, failure(t, c.get()).Status)
 				}
 				n.set(origin, answers(status))
-				_ = c.get() // whatever it says
+				_ = c.get() // any response counts
 			}
 			assert.Equal(t, upstream.StateHealthy, c.state(0))
 			assert.Equal(t, 20, n.count(origin))
@@ -70,7 +70,7 @@ func TestResponseResetsFailureCount(t *testing.T) {
 	}
 }
 
-// open has a client leave its only endpoint alone.
+// open makes a client's only endpoint unavailable.
 func open(t *testing.T, n *network, c client) {
 	t.Helper()
 	n.set(origin, answers(500))
@@ -95,7 +95,7 @@ func TestOneProbeAtATime(t *testing.T) {
 		for range 3 {
 			held := failure(t, c.get())
 			assert.Equal(t, 500, held.Status)
-			assert.Equal(t, time.Second, held.RetryAfter, "it has to say something")
+			assert.Equal(t, time.Second, held.RetryAfter, "the least pause, while a probe is in progress")
 		}
 		require.NoError(t, <-probed)
 		assert.Equal(t, 1, n.count(origin))
@@ -130,14 +130,14 @@ func TestPausesGrowWhileProbesFail(t *testing.T) {
 		for range 5 {
 			require.Error(t, c.get())
 		}
-		assert.Equal(t, 5*time.Second, time.Until(c.Status()[0].Until), "pauses begin anew")
+		assert.Equal(t, 5*time.Second, time.Until(c.Status()[0].Until), "pauses start over")
 	})
 }
 
 func TestAbandonedProbeLetsNextOneGo(t *testing.T) {
 	for name, leave := range map[string]func(context.Context) (context.Context, context.CancelFunc){
 		"cancelled": context.WithCancel,
-		"impatiently": func(ctx context.Context) (context.Context, context.CancelFunc) {
+		"timed out": func(ctx context.Context) (context.Context, context.CancelFunc) {
 			return context.WithTimeout(ctx, time.Second)
 		},
 	} {
@@ -162,13 +162,13 @@ func TestAbandonedProbeLetsNextOneGo(t *testing.T) {
 	}
 }
 
-func TestLeavingCallersAreNoFailures(t *testing.T) {
+func TestCancelledRequestsAreNoFailures(t *testing.T) {
 	for name, test := range map[string]struct {
 		stays time.Duration
 		state string
 	}{
-		"soon":             {2 * time.Second, upstream.StateHealthy},
-		"after the budget": {4 * time.Second, upstream.StateSlow},
+		"within the budget": {2 * time.Second, upstream.StateHealthy},
+		"after the budget":  {4 * time.Second, upstream.StateSlow},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, alone, func(t *testing.T, n *network, c client) {
@@ -214,11 +214,11 @@ func TestRetryAfterOf429IsObeyed(t *testing.T) {
 	}
 }
 
-// Requests that were under way when the first 429 came tell nothing new.
+// Requests that were in flight when the first 429 arrived add nothing new.
 func TestConcurrent429sCountOnce(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		n.set(origin, answers(200))
-		require.NoError(t, c.get()) // which has learned what the endpoint wants
+		require.NoError(t, c.get()) // learns which authentication the endpoint wants
 		n.set(origin, after(time.Second, answers(429)))
 		errs := make(chan error)
 		for range 20 {
@@ -279,10 +279,10 @@ func TestUsedUpQuotaHoldsBackOnlyPulls(t *testing.T) {
 		require.NoError(t, c.blob())
 		n.count(origin)
 		assert.Equal(t, 10*time.Minute, failure(t, c.get()).RetryAfter)
-		assert.Zero(t, n.count(origin), "no answer to what does not count tells that more may be pulled")
+		assert.Zero(t, n.count(origin), "requests that do not count reveal nothing about the quota")
 		n.set(origin, answers(500))
 		time.Sleep(10 * time.Minute)
-		assert.Equal(t, 500, failure(t, c.get()).Status, "which says nothing of the quota")
+		assert.Equal(t, 500, failure(t, c.get()).Status, "a 500 reveals nothing about the quota")
 		n.set(origin, answers(200))
 		require.NoError(t, c.head())
 		assert.NotZero(t, c.Status()[0].Until)
@@ -313,7 +313,7 @@ func TestStorageFailureSparesEndpoint(t *testing.T) {
 				n.set(origin, answers(307, "Location: https://cdn.example/blob"))
 				n.set("cdn.example", behaviour)
 				for range 7 {
-					_ = c.blob() // however that ends
+					_ = c.blob() // fails or not
 				}
 				assert.Equal(t, 7, n.count(origin))
 				assert.Equal(t, upstream.EndpointStatus{URL: "https://" + origin, State: upstream.StateHealthy}, c.Status()[0])

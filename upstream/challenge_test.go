@@ -12,7 +12,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-func TestChallengesAreReadLiberally(t *testing.T) {
+func TestChallengesParsedLeniently(t *testing.T) {
 	const usual = "bearer https://auth.example.com/token r.example.com [repository:a/b:pull,push]"
 	for header, want := range map[string][]string{
 		`Bearer realm="https://auth.example.com/token",service="r.example.com",scope="repository:a/b:pull,push"`:           {usual},
@@ -38,7 +38,7 @@ func TestChallengesAreReadLiberally(t *testing.T) {
 		upstream.Challenges(`Basic realm="x"`, `Bearer realm="https://a.example.com/t"`), "in two headers")
 }
 
-func TestTokensAreReadLiberally(t *testing.T) {
+func TestTokensParsedLeniently(t *testing.T) {
 	for answer, want := range map[string]struct {
 		token string
 		life  time.Duration
@@ -63,7 +63,7 @@ func TestTokensAreReadLiberally(t *testing.T) {
 	}
 }
 
-func TestTheScopeIsTheOneThatTheChallengeNames(t *testing.T) {
+func TestScopeComesFromChallenge(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, ScopePrefix: "project/", ExpiresFormat: `"%d.0"`})
 	for _, repo := range []string{"library/app", "library/other"} {
 		reg.Image(repo, "1", 1000)
@@ -99,7 +99,7 @@ func TestBearerIsPreferred(t *testing.T) {
 	}
 }
 
-func TestBasicIsUsedIfTheTokenServiceMayNotHaveTheCredential(t *testing.T) {
+func TestBasicUsedIfTokenServiceIsOffSite(t *testing.T) {
 	elsewhere := upstreamtest.Start(t, upstreamtest.Options{Host: "127.0.0.4"})
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, Username: "ada", Password: "secret", Basic: true,
 		Realm: elsewhere.URL() + "/token", Challenges: []string{`{bearer}`, `Basic realm="x"`}})

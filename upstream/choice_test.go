@@ -19,7 +19,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream"
 )
 
-// hosts are endpoints that answer requests for blobs with so many bytes each, or with an error.
+// hosts is a transport to endpoints. Each serves a blob of its own size, or answers 404.
 type hosts struct {
 	mu    sync.Mutex
 	sizes map[string]int // by host; below 100: 404
@@ -45,7 +45,7 @@ func (h *hosts) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// choices are those between endpoints a, b and c.
+// choices is an upstream with several endpoints.
 type choices struct {
 	*hosts
 	registry *upstream.Registry
@@ -68,7 +68,7 @@ func newChoices(t *testing.T, names ...string) choices {
 
 func (c choices) blob() *upstream.Blob { return c.registry.Blob(c.repo, digest.FromString("x")) }
 
-// open returns a part, and the hosts that were asked for it.
+// open returns a part and the hosts that received the requests for it.
 func (c choices) open(t *testing.T, b *upstream.Blob) (*upstream.Part, string) {
 	t.Helper()
 	c.mu.Lock()
@@ -80,6 +80,7 @@ func (c choices) open(t *testing.T, b *upstream.Blob) (*upstream.Part, string) {
 	return part, strings.Join(c.asked, " ")
 }
 
+// asks checks which hosts receive the requests for a part.
 func (c choices) asks(t *testing.T, b *upstream.Blob, want, why string) *upstream.Part {
 	t.Helper()
 	part, asked := c.open(t, b)
@@ -87,24 +88,24 @@ func (c choices) asks(t *testing.T, b *upstream.Blob, want, why string) *upstrea
 	return part
 }
 
-func TestRejectedBytesAreAskedForElsewhere(t *testing.T) {
+func TestRejectedBlobComesFromNextEndpoint(t *testing.T) {
 	c := newChoices(t, "a", "b", "c")
 	blob := c.blob()
 	c.asks(t, blob, "a", "in order")
 	require.True(t, blob.Reject())
 	c.asks(t, blob, "b", "a is known to be wrong")
-	c.asks(t, c.blob(), "b", "for others, too")
-	c.asks(t, c.registry.Blob(c.repo, digest.FromString("y")), "a", "of this blob alone")
+	c.asks(t, c.blob(), "b", "other requests for the blob avoid a too")
+	c.asks(t, c.registry.Blob(c.repo, digest.FromString("y")), "a", "other blobs still come from a")
 	require.True(t, blob.Reject())
 	c.asks(t, blob, "c", "")
-	require.False(t, blob.Reject(), "nobody is left")
-	c.asks(t, c.blob(), "c", "with all doubted, one alone serves the blob")
+	require.False(t, blob.Reject(), "no endpoint is left")
+	c.asks(t, c.blob(), "c", "if all are doubted, only one serves the blob")
 	c.sizes["c"] = 0
 	_, err := c.blob().Open(t.Context(), 0, 10)
 	require.Error(t, err)
 }
 
-func TestWithOneEndpointNothingElseIsAsked(t *testing.T) {
+func TestOnlyEndpointIsNeverDoubted(t *testing.T) {
 	c := newChoices(t, "a")
 	blob := c.blob()
 	part := c.asks(t, blob, "a", "")
@@ -117,8 +118,8 @@ func TestWithOneEndpointNothingElseIsAsked(t *testing.T) {
 	assert.False(t, blob.HasOthers())
 }
 
-// It is not known whose bytes were wrong if they came from several endpoints.
-func TestAMixtureIsTakenApart(t *testing.T) {
+// If the bytes came from several endpoints, any of them may have sent the wrong ones.
+func TestMixedBlobIsRetriedPerEndpoint(t *testing.T) {
 	c := newChoices(t, "a", "b")
 	blob := c.blob()
 	c.asks(t, blob, "a", "")
@@ -126,13 +127,13 @@ func TestAMixtureIsTakenApart(t *testing.T) {
 	c.asks(t, blob, "a b", "a has failed")
 	c.sizes["a"] = 100
 	require.True(t, blob.Reject())
-	c.asks(t, blob, "b", "the origin alone")
-	require.True(t, blob.Reject(), "it was b, so a may be right")
-	c.asks(t, blob, "a", "alone")
+	c.asks(t, blob, "b", "only the origin")
+	require.True(t, blob.Reject(), "b alone was wrong, so a may be right")
+	c.asks(t, blob, "a", "only a")
 	require.False(t, blob.Reject())
 }
 
-func TestADoubtEnds(t *testing.T) {
+func TestDoubtExpires(t *testing.T) {
 	c := newChoices(t, "a", "b")
 	synctest.Test(t, func(t *testing.T) {
 		blob := c.blob()
@@ -141,55 +142,55 @@ func TestADoubtEnds(t *testing.T) {
 		time.Sleep(9 * time.Minute)
 		c.asks(t, c.blob(), "b", "")
 		time.Sleep(2 * time.Minute)
-		c.asks(t, c.blob(), "a", "it may be mended")
-		c.asks(t, blob, "b", "but nobody asks twice for one request")
+		c.asks(t, c.blob(), "a", "a may be repaired by now")
+		c.asks(t, blob, "b", "a request that rejected a never returns to it")
 	})
 }
 
-func TestDoubtsAreToldToOtherProcesses(t *testing.T) {
+func TestDoubtsPassToOtherProcesses(t *testing.T) {
 	one, other := newChoices(t, "a", "b"), newChoices(t, "a", "b")
 	blob := one.blob()
 	one.asks(t, blob, "a", "")
 	require.True(t, blob.Reject())
 	names := blob.Doubted()
 	require.Len(t, names, 1)
-	assert.NotContains(t, names[0], "a.", "a URL may have a secret")
+	assert.NotContains(t, names[0], "a.", "a URL may contain a secret")
 	theirs := other.blob()
 	theirs.DoubtAlso(append(names, "unknown", ""))
 	other.asks(t, theirs, "b", "")
 }
 
-func TestAPartThatBreaksIsAskedForElsewhere(t *testing.T) {
+func TestBrokenPartComesFromNextEndpoint(t *testing.T) {
 	c := newChoices(t, "a", "b")
 	blob := c.blob()
 	part := c.asks(t, blob, "a", "")
 	assert.True(t, blob.Doubt(part))
 	part = c.asks(t, blob, "b", "")
 	assert.True(t, blob.Doubt(part))
-	c.asks(t, blob, "a", "it may do better now than b")
-	c.asks(t, c.blob(), "a", "others may have more luck")
-	assert.False(t, blob.Doubt(new(upstream.Part)), "it is nobody's")
+	c.asks(t, blob, "a", "a may now do better than b")
+	c.asks(t, c.blob(), "a", "other requests still start with a")
+	assert.False(t, blob.Doubt(new(upstream.Part)), "the part came from no endpoint")
 }
 
-func TestASizeThatAManifestTells(t *testing.T) {
+func TestManifestsSizeChoosesEndpoint(t *testing.T) {
 	c := newChoices(t, "a", "b", "c")
-	size := func(told int64) int64 {
-		size, err := c.blob().WithSize(told).Size(t.Context())
+	size := func(expected int64) int64 {
+		size, err := c.blob().WithSize(expected).Size(t.Context())
 		require.NoError(t, err)
 		return size
 	}
 	c.sizes = map[string]int{"a": 101, "b": 102, "c": 103}
 	blob := c.blob().WithSize(102)
-	c.asks(t, blob, "a b", "the one that fits")
-	c.asks(t, blob, "b", "and no other from then on")
+	c.asks(t, blob, "a b", "b has the size")
+	c.asks(t, blob, "b", "later parts come from b")
 	assert.EqualValues(t, 102, size(102))
 	assert.EqualValues(t, 103, size(200), "the origin, if none fits")
 	c.sizes["c"] = 0
-	assert.EqualValues(t, 101, size(200), "the first, if the origin lacks it: what a manifest tells may be wrong")
+	assert.EqualValues(t, 101, size(200), "the first endpoint if the origin lacks the blob: the manifest may be wrong")
 	c.asks(t, c.blob().WithSize(200), "a b c a", "")
 	assert.EqualValues(t, 101, size(0))
 
-	// A size that is known only when the body has come.
+	// The size is known only after the body.
 	c.sizes = map[string]int{"a": 100, "b": 100, "c": 100}
 	blob = c.blob().WithSize(100)
 	part := c.asks(t, blob, "a", "")
@@ -198,7 +199,7 @@ func TestASizeThatAManifestTells(t *testing.T) {
 	part = c.asks(t, blob, "b", "")
 	assert.False(t, blob.Fits(part, 7))
 	part = c.asks(t, blob, "c", "")
-	assert.True(t, blob.Fits(part, 7), "nobody is left who may know better")
+	assert.True(t, blob.Fits(part, 7), "no other endpoint is left")
 	c.asks(t, blob, "a", "")
 }
 

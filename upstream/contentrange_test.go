@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestContentRangesAreReadAsRFC9110HasThem(t *testing.T) {
+func TestContentRangeFollowsRFC9110(t *testing.T) {
 	for _, c := range []struct {
 		header      string
 		start, size int64

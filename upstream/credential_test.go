@@ -18,7 +18,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-func TestASiteIsADomainThatSomebodyRegistered(t *testing.T) {
+func TestSiteIsRegisteredDomain(t *testing.T) {
 	for _, test := range []struct {
 		registry, service string
 		same              bool
@@ -60,17 +60,17 @@ func (s secretive) Resolve(r authn.Resource) (authn.Authenticator, error) {
 	return authn.FromConfig(s.AuthConfig), nil
 }
 
-// recorder is a server that keeps all that it is sent.
+// recorder is a server that keeps all requests.
 type recorder struct {
 	*httptest.Server
 	mu  sync.Mutex
-	all strings.Builder
+	all strings.Builder // the requests
 }
 
 func record(t *testing.T, answer http.HandlerFunc) *recorder {
 	r := new(recorder)
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		body, _ := io.ReadAll(req.Body) // what came
+		body, _ := io.ReadAll(req.Body) // as much as arrives
 		r.mu.Lock()
 		_ = req.Header.Write(&r.all)
 		r.all.WriteString(req.Method + " " + req.URL.String() + "\n" + string(body) + "\n")
@@ -81,18 +81,18 @@ func record(t *testing.T, answer http.HandlerFunc) *recorder {
 	return r
 }
 
-func (r *recorder) said() string {
+func (r *recorder) received() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.all.String()
 }
 
-const hush = "hunter2"
+const secret = "hunter2"
 
-func TestATokenServiceCannotSendTheCredentialElsewhere(t *testing.T) {
+func TestTokenServiceCannotRedirectCredential(t *testing.T) {
 	for name, credential := range map[string]authn.AuthConfig{
-		"a password":      {Username: "ada", Password: hush},
-		"a refresh token": {IdentityToken: hush},
+		"a password":      {Username: "ada", Password: secret},
+		"a refresh token": {IdentityToken: secret},
 	} {
 		for _, status := range []int{301, 302, 303, 307, 308} {
 			t.Run(name, func(t *testing.T) {
@@ -100,22 +100,22 @@ func TestATokenServiceCannotSendTheCredentialElsewhere(t *testing.T) {
 				service := record(t, func(w http.ResponseWriter, req *http.Request) {
 					http.Redirect(w, req, elsewhere.URL+"/token", status)
 				})
-				reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, Username: "ada", Password: hush,
+				reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, Username: "ada", Password: secret,
 					Realm: service.URL + "/token", Host: "127.0.0.1"})
 				reg.Image("library/app", "1", 1000)
 				_, err := connect(t, secretive{reg.Host(), credential}, reg.URL()).
 					GetManifest(t.Context(), repository(t, "app"), tag(t, "1"))
 				require.Error(t, err)
-				assert.NotEmpty(t, service.said())
-				assert.NotContains(t, elsewhere.said(), hush)
-				assert.NotContains(t, elsewhere.said(), "Authorization")
-				assert.NotContains(t, err.Error(), hush)
+				assert.NotEmpty(t, service.received())
+				assert.NotContains(t, elsewhere.received(), secret)
+				assert.NotContains(t, elsewhere.received(), "Authorization")
+				assert.NotContains(t, err.Error(), secret)
 			})
 		}
 	}
 }
 
-func TestATokenServicesWordsAreNotPassedOn(t *testing.T) {
+func TestTokenServiceErrorsHideSecrets(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"an error that repeats the request": func(w http.ResponseWriter, req *http.Request) {
 			w.WriteHeader(http.StatusForbidden)
@@ -124,19 +124,19 @@ func TestATokenServicesWordsAreNotPassedOn(t *testing.T) {
 				"code": "DENIED", "message": string(body) + req.Header.Get("Authorization"),
 			}}})
 		},
-		"no token": func(w http.ResponseWriter, req *http.Request) { _, _ = io.WriteString(w, `{"x":"`+hush+`"}`) },
-		"no JSON":  func(w http.ResponseWriter, req *http.Request) { _, _ = io.WriteString(w, hush) },
+		"no token": func(w http.ResponseWriter, req *http.Request) { _, _ = io.WriteString(w, `{"x":"`+secret+`"}`) },
+		"no JSON":  func(w http.ResponseWriter, req *http.Request) { _, _ = io.WriteString(w, secret) },
 		"a malformed redirect": func(w http.ResponseWriter, req *http.Request) {
-			w.Header().Set("Location", "http://[::1/"+hush)
+			w.Header().Set("Location", "http://[::1/"+secret)
 			w.WriteHeader(307)
 		},
 		"no HTTP": func(w http.ResponseWriter, req *http.Request) {
 			conn, _, _ := http.NewResponseController(w).Hijack()
-			_, _ = io.WriteString(conn, hush+" "+hush+" "+hush+"\r\n\r\n")
+			_, _ = io.WriteString(conn, secret+" "+secret+" "+secret+"\r\n\r\n")
 			conn.Close()
 		},
 	} {
-		for _, credential := range []authn.AuthConfig{{Username: "ada", Password: hush}, {IdentityToken: hush}} {
+		for _, credential := range []authn.AuthConfig{{Username: "ada", Password: secret}, {IdentityToken: secret}} {
 			t.Run(name, func(t *testing.T) {
 				service := record(t, answer)
 				reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, Realm: service.URL + "/token", Host: "127.0.0.1"})
@@ -144,15 +144,15 @@ func TestATokenServicesWordsAreNotPassedOn(t *testing.T) {
 				_, err := connect(t, secretive{reg.Host(), credential}, reg.URL()).
 					GetManifest(t.Context(), repository(t, "app"), tag(t, "1"))
 				require.Error(t, err)
-				assert.NotEmpty(t, service.said())
-				assert.NotContains(t, err.Error(), hush)
+				assert.NotEmpty(t, service.received())
+				assert.NotContains(t, err.Error(), secret)
 				assert.NotContains(t, err.Error(), "Basic")
 			})
 		}
 	}
 }
 
-func TestARefreshTokenBecomesAToken(t *testing.T) {
+func TestRefreshTokenIsExchanged(t *testing.T) {
 	for name, post := range map[string]int{"by POST": 200, "by GET, if POST is 404": 404, "by GET, if POST is 405": 405} {
 		t.Run(name, func(t *testing.T) {
 			reg := upstreamtest.Start(t, upstreamtest.Options{Host: "127.0.0.1", Auth: true})
@@ -171,17 +171,17 @@ func TestARefreshTokenBecomesAToken(t *testing.T) {
 			named := upstreamtest.Fault{Kind: upstreamtest.Ping, Status: 401,
 				Header: http.Header{"Www-Authenticate": {`Bearer realm="` + service.URL + `/token",service="s"`}}}
 			reg.Faults.Set(named)
-			m, err := connect(t, secretive{reg.Host(), authn.AuthConfig{IdentityToken: hush}}, reg.URL()).
+			m, err := connect(t, secretive{reg.Host(), authn.AuthConfig{IdentityToken: secret}}, reg.URL()).
 				GetManifest(t.Context(), repository(t, "app"), tag(t, "1"))
 			require.NoError(t, err)
 			assert.Equal(t, image.Digest, m.Digest)
-			assert.Contains(t, service.said(), "grant_type=refresh_token")
-			assert.Contains(t, service.said(), "service=s")
+			assert.Contains(t, service.received(), "grant_type=refresh_token")
+			assert.Contains(t, service.received(), "service=s")
 		})
 	}
 }
 
-func TestATokenServicesPatienceIsKept(t *testing.T) {
+func TestTokenServiceRetryAfterIsKept(t *testing.T) {
 	for header, want := range map[string]time.Duration{
 		"17":                            17 * time.Second,
 		"Thu, 26 Nov 2026 12:00:30 GMT": 30 * time.Second,
@@ -197,7 +197,7 @@ func TestATokenServicesPatienceIsKept(t *testing.T) {
 	}
 }
 
-func TestATokenServiceWithoutAPageDoesNotMeanNoImage(t *testing.T) {
+func TestTokenService404DoesNotMeanNoImage(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true})
 	reg.Image("library/app", "1", 1000)
 	reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.Token, Status: 404})

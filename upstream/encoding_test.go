@@ -16,7 +16,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-func TestWhatComesEncodedIsDecoded(t *testing.T) {
+func TestEncodedBodiesAreDecoded(t *testing.T) {
 	for _, encoding := range []string{"gzip", "deflate", "zstd"} {
 		for _, cdn := range []bool{false, true} {
 			t.Run(encoding, func(t *testing.T) {
@@ -51,13 +51,13 @@ func TestWhatComesEncodedIsDecoded(t *testing.T) {
 				require.NoError(t, err)
 				assert.Equal(t, image.Layers[0].Digest, got)
 				_, err = blob.Open(ctx, 10, 20)
-				assert.ErrorIs(t, err, upstream.ErrWrongRange, "of other bytes")
+				assert.ErrorIs(t, err, upstream.ErrWrongRange, "a range of the encoded bytes is useless")
 			})
 		}
 	}
 }
 
-func TestErrorsAreReadEncodedToo(t *testing.T) {
+func TestEncodedErrorsAreDecoded(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	reg.Image("library/app", "1", 1000)
 	reg.Faults.Set(upstreamtest.Fault{Status: 404, Encoding: "gzip"})
@@ -69,17 +69,17 @@ func TestErrorsAreReadEncodedToo(t *testing.T) {
 	assert.True(t, failure(t, err).NotFound())
 }
 
-func TestAnUnknownEncodingIsBadContent(t *testing.T) {
+func TestUnknownEncodingIsBadContent(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	reg.Image("library/app", "1", 1000)
-	for _, encoding := range []string{"br", "gzip, gzip, gzip, gzip", "gzip"} { // the last is not true
+	for _, encoding := range []string{"br", "gzip, gzip, gzip, gzip", "gzip"} { // the last body is not encoded
 		reg.Faults.Set(upstreamtest.Fault{Header: http.Header{"Content-Encoding": {encoding}}})
 		_, err := connect(t, nil, reg.URL()).GetManifest(t.Context(), repository(t, "app"), tag(t, "1"))
 		assert.ErrorIs(t, err, upstream.ErrBadContent, encoding)
 	}
 }
 
-func TestIdentityIsAskedForEverywhere(t *testing.T) {
+func TestAllRequestsAcceptOnlyIdentity(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, CDN: true, TokenHost: "127.0.0.4"})
 	image := reg.Image("library/app", "1", 1000)
 	r, repo := connect(t, nil, reg.URL()), repository(t, "app")
@@ -97,7 +97,7 @@ func TestIdentityIsAskedForEverywhere(t *testing.T) {
 	assert.Len(t, kinds, 8, "%v", kinds)
 }
 
-func TestDecoderTakesRoomForItsWindow(t *testing.T) {
+func TestDecoderReservesRoomForItsWindow(t *testing.T) {
 	var encoded bytes.Buffer
 	w, err := zstd.NewWriter(&encoded, zstd.WithWindowSize(8<<20), zstd.WithEncoderConcurrency(1))
 	require.NoError(t, err)
@@ -122,7 +122,7 @@ func TestDecoderTakesRoomForItsWindow(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, body, m.Body)
 		}
-		assert.LessOrEqual(t, memory.Used(), int64(10<<20), "the windows are given back")
+		assert.LessOrEqual(t, memory.Used(), int64(10<<20), "the windows are released")
 		require.NoError(t, r.Trouble(), "it is not the upstream's fault")
 	}
 }

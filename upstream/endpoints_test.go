@@ -14,7 +14,7 @@ import (
 
 const nearby = "mirror.example"
 
-// both are the endpoints of an upstream that has a mirror.
+// both lists the endpoints of an upstream that has a mirror.
 var both = []string{nearby, origin}
 
 func TestNextEndpointReplacesHangingOne(t *testing.T) {
@@ -34,16 +34,16 @@ func TestNextEndpointReplacesHangingOne(t *testing.T) {
 				for range 5 {
 					require.NoError(t, ask(c))
 				}
-				assert.Equal(t, 3*time.Second, time.Since(began), "it is demoted")
+				assert.Equal(t, 3*time.Second, time.Since(began), "the hanging endpoint is skipped")
 				assert.Equal(t, 1, n.count(nearby))
 				assert.Equal(t, []string{"slow", "healthy"}, []string{c.state(0), c.state(1)})
-				assert.NoError(t, c.Trouble(), "there is another")
+				assert.NoError(t, c.Trouble(), "the other endpoint is healthy")
 
 				time.Sleep(5 * time.Second)
 				began = time.Now()
 				require.NoError(t, ask(c))
 				require.NoError(t, ask(c))
-				assert.Equal(t, 3*time.Second, time.Since(began), "one probe, which another endpoint stood in for")
+				assert.Equal(t, 3*time.Second, time.Since(began), "only the probe waits, then uses the other endpoint")
 				assert.Equal(t, 1, n.count(nearby))
 
 				n.set(nearby, answers(200))
@@ -80,7 +80,7 @@ func TestNextEndpointReplacesFailingOne(t *testing.T) {
 	})
 }
 
-func TestResponseAtTheBudgetIsWholeOrNone(t *testing.T) {
+func TestResponseAtBudgetIsWholeOrNone(t *testing.T) {
 	bubble(t, both, func(t *testing.T, n *network, c client) {
 		n.set(nearby, answers(200))
 		n.set(origin, answers(200))
@@ -97,7 +97,7 @@ func TestLastEndpointGetsMoreTime(t *testing.T) {
 	bubble(t, both, func(t *testing.T, n *network, c client) {
 		n.set(nearby, answers(404))
 		n.set(origin, after(8*time.Second, answers(200)))
-		_ = c.head() // it learns what the endpoints want
+		_ = c.head() // learns which authentication the endpoints want
 		require.NoError(t, c.get())
 		n.set(nearby, after(4*time.Second, answers(200)))
 		n.set(origin, after(4*time.Second, answers(200)))
@@ -128,7 +128,7 @@ func TestOnlyOriginDecidesNotFound(t *testing.T) {
 			bubble(t, both, func(t *testing.T, n *network, c client) {
 				n.set(nearby, test.mirror)
 				n.set(origin, test.origin)
-				for range 12 { // asked, late, or left alone
+				for range 12 { // healthy, slow or unavailable
 					assert.Equal(t, test.status, failure(t, c.get()).Status)
 					assert.Equal(t, test.status, failure(t, c.revalidate()).Status)
 				}

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// NewTransportIn is NewTransport in a network where some addresses, which are loopback here, are public.
+// NewTransportIn is NewTransport with some loopback addresses treated as public.
 func NewTransportIn(internet []netip.Prefix, t Timeouts) http.RoundTripper {
 	t = t.orDefaults()
 	g := newDialGuard(t.Connect, t.transport)
@@ -22,10 +22,10 @@ func NewTransportIn(internet []netip.Prefix, t Timeouts) http.RoundTripper {
 	return t.guardIdle(g)
 }
 
-// AddressKind is the kind of an address, in words.
+// AddressKind names the kind of an address.
 func AddressKind(addr netip.Addr) string { return reachOf(addr).String() }
 
-// HostKind is that of a host as far as its name tells; empty: it does not.
+// HostKind names the kind of address that a host name implies, or returns "".
 func HostKind(host string) string {
 	if r, known := reachOfHost(host); known {
 		return r.String()
@@ -33,13 +33,13 @@ func HostKind(host string) string {
 	return ""
 }
 
-// MayName tells whether a server at one address may send us to another.
+// MayName reports whether a server at one address may redirect to another.
 func MayName(from, to netip.Addr) bool { return reachOf(from).beyond()&reachOf(to) != 0 }
 
-// SameSite tells whether a registry's credential may go to the host of a token service.
+// SameSite reports whether a token service's host may receive a registry's credential.
 func SameSite(registry, service string) bool { return sameSite(registry, &url.URL{Host: service}) }
 
-// Challenges reads the headers of a 401 as "scheme realm service [scopes]".
+// Challenges formats the challenges of a 401 as "scheme realm service [scopes]".
 func Challenges(headers ...string) []string {
 	resp := &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": headers}}
 	var all []string
@@ -53,10 +53,10 @@ func Challenges(headers ...string) []string {
 	return all
 }
 
-// Token reads the answer of a token service.
+// Token parses the response of a token service.
 func Token(answer string) (string, time.Duration) { return readToken([]byte(answer)) }
 
-// Doubts is the number of doubts that are remembered.
+// Doubts returns how many doubts a registry remembers.
 func Doubts(r *Registry) int {
 	r.doubts.mu.Lock()
 	defer r.doubts.mu.Unlock()

@@ -18,12 +18,13 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// internet is the part of loopback that is public to the tests of this file.
+// internet is the part of loopback that these tests treat as public.
 var internet = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/28")}
 
+// inside is a loopback address that stays private.
 const inside = "127.0.0.77"
 
-// dns answers for hosts until the test ends. Tests that use it are not parallel.
+// dns resolves hosts until the test ends. It replaces net.DefaultResolver, so tests that use it cannot be parallel.
 func dns(t *testing.T, hosts map[string]string) {
 	t.Helper()
 	server, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -72,7 +73,7 @@ func resolve(query []byte, hosts map[string]string) []byte {
 	return answer
 }
 
-// connectPublicly is connect with some of loopback public.
+// connectPublicly is connect with a given transport.
 func connectPublicly(t *testing.T, rt http.RoundTripper, keychain authn.Keychain, endpoints ...string) *upstream.Registry {
 	t.Helper()
 	cfg := upstream.Config{Name: "docker.io", Keychain: keychain, Transport: rt}
@@ -86,7 +87,7 @@ func connectPublicly(t *testing.T, rt http.RoundTripper, keychain authn.Keychain
 	return r
 }
 
-// everything asks an upstream for one thing of each kind.
+// everything sends an upstream one request of each kind, and returns the errors by kind.
 func everything(t *testing.T, r *upstream.Registry) map[string]error {
 	t.Helper()
 	ctx, repo, d, errs := t.Context(), repository(t, "app"), digest.FromString("x"), map[string]error{}
@@ -99,7 +100,7 @@ func everything(t *testing.T, r *upstream.Registry) map[string]error {
 	return errs
 }
 
-// victim is a server inside, whose JSON nobody outside may see.
+// victim starts a private server. Its responses contain secrets.
 func victim(t *testing.T) (_ *upstreamtest.Registry, port string) {
 	v := upstreamtest.Start(t, upstreamtest.Options{Host: inside})
 	v.Image("library/app", "1", 100)
@@ -131,7 +132,7 @@ func TestRedirectsByNameStayOnPublicAddresses(t *testing.T) {
 	assert.Empty(t, v.Requests())
 }
 
-func TestATokenServiceByNameIsOnAPublicAddress(t *testing.T) {
+func TestTokenServiceByNameMustBePublic(t *testing.T) {
 	dns(t, map[string]string{"metadata.test.": inside, "auth.test.": "127.0.0.2"})
 	v, port := victim(t)
 	rt := upstream.NewTransportIn(internet, quick)
@@ -155,10 +156,10 @@ func TestATokenServiceByNameIsOnAPublicAddress(t *testing.T) {
 	require.NoError(t, err)
 	named := upstreamtest.Start(t, upstreamtest.Options{Auth: true, Realm: "http://auth.test:" + port + "/token"})
 	_, err = connectPublicly(t, rt, nil, named.URL()).GetManifest(t.Context(), repository(t, "app"), tag(t, "1"))
-	assert.Equal(t, 401, failure(t, err).Status, "the token was fetched, and is another registry's")
+	assert.Equal(t, 401, failure(t, err).Status, "the token is fetched, but belongs to another registry")
 }
 
-func TestAnotherUpstreamsConnectionIsNotBorrowed(t *testing.T) {
+func TestUpstreamsShareNoPrivateConnections(t *testing.T) {
 	dns(t, map[string]string{"registry.test.": inside})
 	v := upstreamtest.Start(t, upstreamtest.Options{Host: inside})
 	image := v.Image("library/app", "1", 100)
@@ -167,7 +168,7 @@ func TestAnotherUpstreamsConnectionIsNotBorrowed(t *testing.T) {
 	rt := upstream.NewTransportIn(internet, quick)
 	configured := connectPublicly(t, rt, nil, "http://registry.test:"+port)
 	_, err = configured.GetManifest(t.Context(), repository(t, "app"), tag(t, "1"))
-	require.NoError(t, err, "the operator named it")
+	require.NoError(t, err, "the operator configured the private address")
 	asked := len(v.Requests())
 
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
@@ -178,7 +179,7 @@ func TestAnotherUpstreamsConnectionIsNotBorrowed(t *testing.T) {
 	assert.Len(t, v.Requests(), asked)
 }
 
-func TestAPrivateUpstreamHasPrivateStorage(t *testing.T) {
+func TestPrivateUpstreamMayHavePrivateStorage(t *testing.T) {
 	dns(t, map[string]string{"registry.test.": "127.0.0.78", "cdn.test.": "127.0.0.79", "auth.test.": "127.0.0.80"})
 	reg := upstreamtest.Start(t, upstreamtest.Options{Host: "127.0.0.78", CDN: true, CDNHost: "127.0.0.79", CDNName: "cdn.test",
 		Auth: true, TokenHost: "127.0.0.80"})
@@ -188,13 +189,13 @@ func TestAPrivateUpstreamHasPrivateStorage(t *testing.T) {
 	for _, endpoint := range []string{reg.URL(), "http://registry.test:" + port} {
 		r := connectPublicly(t, upstream.NewTransportIn(internet, quick), nil, endpoint)
 		blob := r.Blob(repository(t, "app"), image.Layers[0].Digest)
-		for range 2 { // by the redirect, and at the place that it led to
+		for range 2 { // through the redirect, then directly
 			part, err := blob.Open(t.Context(), 0, 10)
 			require.NoError(t, err, endpoint)
 			part.Body.Close()
 		}
 	}
-	// What a public server redirects to is not private because it was reached by way of a private one.
+	// A public hop may not redirect to a private address, even if a private server redirected to the hop.
 	hop := upstreamtest.Start(t, upstreamtest.Options{Host: "127.0.0.3"})
 	hop.Image("library/app", "1", 1)
 	hop.Faults.Set(redirectTo("http://" + reg.CDNHost() + "/"))

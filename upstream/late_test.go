@@ -13,7 +13,8 @@ import (
 	"github.com/entrepot-io/entrepot/upstream"
 )
 
-// hang has the only endpoint of a client hang, and a request that found it out.
+// hang makes a client's only endpoint hang until a request has waited longer than the budget. That request's error arrives
+// on the channel.
 func hang(t *testing.T, n *network, c client) (ended <-chan error) {
 	t.Helper()
 	n.set(origin, answers(200))
@@ -42,13 +43,13 @@ func TestOptionalRequestSkipsHangingEndpoint(t *testing.T) {
 		}
 		assert.Zero(t, n.count(origin))
 		assert.Equal(t, upstream.StateSlow, c.state(0))
-		assert.Equal(t, began, time.Now(), "all that at once")
+		assert.Equal(t, began, time.Now(), "none of these waits")
 
 		byDigest := func() error {
 			_, err := c.HeadManifest(t.Context(), repository(t, "app"), upstream.ByDigest(digest.FromString("")))
 			return err
 		}
-		for _, ask := range []func() error{c.get, c.blob, byDigest} { // what cannot be done without is asked for
+		for _, ask := range []func() error{c.get, c.blob, byDigest} { // required requests are still sent
 			go func() { _ = ask() }()
 		}
 		synctest.Wait()
@@ -68,7 +69,7 @@ func TestOneProbeAtATimeForHangingEndpoint(t *testing.T) {
 			probe := make(chan error)
 			go func() { probe <- c.head() }()
 			synctest.Wait()
-			require.Error(t, c.head(), "there is a probe")
+			require.Error(t, c.head(), "a probe is in progress")
 			require.Error(t, <-probe)
 			require.Equal(t, 1, n.count(origin))
 		}
@@ -117,12 +118,12 @@ func TestAnyResponseEndsSlowState(t *testing.T) {
 		bubble(t, alone, func(t *testing.T, n *network, c client) {
 			first := hang(t, n, c)
 			n.set(origin, answers(status))
-			_ = c.get() // whatever it says
+			_ = c.get() // any response counts
 			assert.NoError(t, c.Trouble())
 			n.set(origin, answers(200))
 			require.NoError(t, c.head())
 			require.Error(t, <-first)
-			assert.NoError(t, c.Trouble(), "that one request got lost is old news")
+			assert.NoError(t, c.Trouble(), "the lost request began before the response")
 		})
 	}
 }
@@ -155,7 +156,7 @@ func TestSlowEndpointUsedWithoutWaiting(t *testing.T) {
 			both := make(chan error)
 			go func() { both <- c.head() }()
 			time.Sleep(4 * time.Second)
-			require.NoError(t, c.head(), "what is late is not silent")
+			require.NoError(t, c.head(), "a slow endpoint is not silent")
 			require.NoError(t, <-both)
 		}
 		n.set(origin, answers(200))
@@ -170,7 +171,7 @@ func TestSlowEndpointUsedWithoutWaiting(t *testing.T) {
 		go func() { _ = c.head() }() // may be the probe
 		synctest.Wait()
 		require.Error(t, c.head())
-		assert.LessOrEqual(t, n.count(origin), 1, "one that was slow may come to hang")
+		assert.LessOrEqual(t, n.count(origin), 1, "a slow endpoint that starts to hang gets one probe")
 	})
 }
 
@@ -193,7 +194,7 @@ func TestSlowProbeMayBeAbandoned(t *testing.T) {
 	})
 }
 
-// The first to come asks the endpoint what it wants, and the others wait for that.
+// The first caller pings the endpoint to learn which authentication it wants, and the others wait for that ping.
 func TestLeavingCallerDoesNotWaitForPing(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
 		n.set(origin, hangs)

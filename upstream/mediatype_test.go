@@ -20,7 +20,7 @@ const (
 	bare        = "application/vnd.docker.distribution.manifest.v1+json"
 )
 
-func TestTypesThatSayWhatAManifestIs(t *testing.T) {
+func TestGenericMediaTypesAreIgnored(t *testing.T) {
 	for text, want := range map[string]string{
 		ociImage: ociImage,
 		"Application/VND.OCI.image.index.v1+JSON": ociIndex,
@@ -52,7 +52,7 @@ func TestTypesThatSayWhatAManifestIs(t *testing.T) {
 	}
 }
 
-func TestTypeOfAManifest(t *testing.T) {
+func TestManifestTypePrecedence(t *testing.T) {
 	const (
 		layers    = `{"schemaVersion":2,"config":{},"layers":[]}`
 		manifests = `{"schemaVersion":2,"manifests":[]}`
@@ -61,40 +61,40 @@ func TestTypeOfAManifest(t *testing.T) {
 		oldSigned = `{"schemaVersion":1,"fsLayers":[],"signatures":[]}`
 	)
 	for name, c := range map[string]struct {
-		said, body string
-		want       string
-		typed      bool
+		header, body string
+		want         string
+		typed        bool
 	}{
-		"the body's word goes first":                   {dockerImage, typed(ociImage), ociImage, true},
-		"over a type that says nothing":                {"text/plain", typed(ociImage), ociImage, true},
-		"over none":                                    {"", typed(ociImage), ociImage, true},
-		"over the body's form":                         {"", `{"mediaType":"` + ociIndex + `","layers":[],"config":{}}`, ociIndex, true},
-		"in any case and with parameters":              {"", typed("Application/vnd.oci.image.Manifest.v1+json;a=b"), ociImage, true},
-		"a type of its own":                            {ociImage, typed("application/vnd.example+json"), "application/vnd.example+json", true},
-		"a word that says nothing is none":             {ociImage, typed("application/json"), ociImage, false},
-		"so is one that is no media type":              {ociImage, typed("manifest"), ociImage, false},
-		"and an empty one":                             {ociImage, typed(""), ociImage, false},
-		"and one too long":                             {ociImage, typed("application/vnd." + strings.Repeat("a", 1<<20)), ociImage, false},
-		"and what is no text":                          {ociImage, `{"mediaType":{"a":[1]},"config":7}`, ociImage, false},
-		"and the unsigned type of another form":        {ociImage, typed(bare), ociImage, false},
-		"then the upstream's word":                     {dockerImage, manifests, dockerImage, false},
-		"of what is no object too":                     {ociImage, `[]`, ociImage, false},
-		"but not that all is signed":                   {signed, layers, ociImage, false},
-		"then the form: an image":                      {"text/plain; charset=utf-8", layers, ociImage, false},
-		"an image without layers":                      {"application/json", `{"config":{}}`, ociImage, false},
-		"an index":                                     {"application/octet-stream", manifests, ociIndex, false},
-		"an index with fields that are null":           {"", `{"manifests":[],"layers":null,"config":null}`, ociIndex, false},
-		"a signed manifest":                            {"application/json", oldSigned, signed, false},
-		"one that is not signed":                       {"application/json", old, bare, false},
-		"a form that fits several types says none":     {"application/json", both, "", false},
-		"nor does that of two versions":                {"application/json", `{"schemaVersion":1,"layers":[],"fsLayers":[]}`, "", false},
-		"nor one that fits none":                       {"application/json", `{"schemaVersion":2}`, "", false},
-		"the upstream's word decides what forms leave": {ociIndex, both, ociIndex, false},
+		"body before header":                                    {dockerImage, typed(ociImage), ociImage, true},
+		"body before generic header":                            {"text/plain", typed(ociImage), ociImage, true},
+		"body without header":                                   {"", typed(ociImage), ociImage, true},
+		"body before form":                                      {"", `{"mediaType":"` + ociIndex + `","layers":[],"config":{}}`, ociIndex, true},
+		"body with capitals and parameters":                     {"", typed("Application/vnd.oci.image.Manifest.v1+json;a=b"), ociImage, true},
+		"body with a custom type":                               {ociImage, typed("application/vnd.example+json"), "application/vnd.example+json", true},
+		"generic type in body ignored":                          {ociImage, typed("application/json"), ociImage, false},
+		"invalid type in body ignored":                          {ociImage, typed("manifest"), ociImage, false},
+		"empty type in body ignored":                            {ociImage, typed(""), ociImage, false},
+		"long type in body ignored":                             {ociImage, typed("application/vnd." + strings.Repeat("a", 1<<20)), ociImage, false},
+		"object as type in body ignored":                        {ociImage, `{"mediaType":{"a":[1]},"config":7}`, ociImage, false},
+		"schema 1 type in a body of another form ignored":       {ociImage, typed(bare), ociImage, false},
+		"header before form":                                    {dockerImage, manifests, dockerImage, false},
+		"header of a body that is no object":                    {ociImage, `[]`, ociImage, false},
+		"signed type in the header of an unsigned body ignored": {signed, layers, ociImage, false},
+		"form of an image":                                      {"text/plain; charset=utf-8", layers, ociImage, false},
+		"form of an image without layers":                       {"application/json", `{"config":{}}`, ociImage, false},
+		"form of an index":                                      {"application/octet-stream", manifests, ociIndex, false},
+		"form of an index with null fields":                     {"", `{"manifests":[],"layers":null,"config":null}`, ociIndex, false},
+		"form of a signed manifest":                             {"application/json", oldSigned, signed, false},
+		"form of an unsigned schema 1 manifest":                 {"application/json", old, bare, false},
+		"form of several types ignored":                         {"application/json", both, "", false},
+		"form of two schema versions ignored":                   {"application/json", `{"schemaVersion":1,"layers":[],"fsLayers":[]}`, "", false},
+		"form of no type":                                       {"application/json", `{"schemaVersion":2}`, "", false},
+		"header with a form of several types":                   {ociIndex, both, ociIndex, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			reg := upstreamtest.Start(t, upstreamtest.Options{})
-			pushed := reg.Manifest("org/app", "1", c.said, []byte(c.body))
+			pushed := reg.Manifest("org/app", "1", c.header, []byte(c.body))
 			got, err := connect(t, nil, reg.URL()).GetManifest(t.Context(), repository(t, "org/app"), upstream.ByDigest(pushed.Digest))
 			require.NoError(t, err)
 			assert.Equal(t, c.want, got.MediaType)
@@ -106,7 +106,7 @@ func TestTypeOfAManifest(t *testing.T) {
 
 func typed(mediaType string) string { return `{"mediaType":"` + mediaType + `"}` }
 
-func TestWhatIsSaidToBeSignedIsVerifiedIfItIsNot(t *testing.T) {
+func TestUnsignedBodyWithSignedTypeIsVerified(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	pushed := reg.Manifest("org/app", "1", ociImage, []byte(`{"schemaVersion":2,"config":{},"layers":[]}`))
 	for _, rubbish := range []string{`{"schemaVersion":2}`, typed(signed), `<html></html>`} {

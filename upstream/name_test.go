@@ -10,7 +10,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream"
 )
 
-func TestRepositoryNamesFollowTheGrammarOfTheSpec(t *testing.T) {
+func TestRepositoryNamesFollowSpec(t *testing.T) {
 	for path, want := range map[string]string{
 		"alpine":                 "docker.io/library/alpine",
 		"library/alpine":         "docker.io/library/alpine",
@@ -37,7 +37,7 @@ func TestOnlyDockerHubHasOfficialImages(t *testing.T) {
 	assert.Equal(t, "alpine", repo.Path())
 }
 
-func TestDockerHubIsOneRegistryWithThreeNames(t *testing.T) {
+func TestDockerHubHasThreeNames(t *testing.T) {
 	for _, name := range []string{"docker.io", "index.docker.io", "registry-1.docker.io"} {
 		assert.Equal(t, "docker.io", upstream.CanonicalRegistry(name))
 	}

@@ -19,12 +19,12 @@ import (
 	"github.com/entrepot-io/entrepot/upstream"
 )
 
-// network is one in memory, for bubbles of testing/synctest: hosts that do as they are told.
+// network is an in-memory network for bubbles of testing/synctest. Each host has a behaviour.
 type network struct {
 	mu    sync.Mutex
 	hosts map[string]behaviour
-	asked map[string][]string // by host: method and kind of each request but pings
-	last  string              // method of the latest of these
+	asked map[string][]string // by host: method and path of each request except pings
+	last  string              // method of the latest of those
 }
 
 // behaviour answers a request, or fails.
@@ -39,7 +39,7 @@ func (n *network) set(host string, b behaviour) {
 	n.hosts[host] = b
 }
 
-// count is how often a host was asked since the last count.
+// count returns how many requests a host received since the last count.
 func (n *network) count(host string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -63,7 +63,7 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// answers with a status and header lines.
+// answers returns a behaviour that responds with a status and header lines.
 func answers(status int, lines ...string) behaviour {
 	return func(req *http.Request) (*http.Response, error) {
 		resp := &http.Response{StatusCode: status, Header: http.Header{}, Body: body{req.Context(), strings.NewReader("{}")}, ContentLength: 2}
@@ -78,7 +78,7 @@ func answers(status int, lines ...string) behaviour {
 	}
 }
 
-// body fails when its request's context ends, as that of a connection does.
+// body fails after its request's context ends, like a connection's.
 type body struct {
 	ctx context.Context
 	io.Reader
@@ -95,7 +95,7 @@ func (b body) Close() error { return nil }
 
 var errRefused = &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 
-// errTimeout is what net/http fails with when no headers come.
+// errTimeout is the error of net/http if no headers arrive.
 type errTimeout struct{}
 
 func (errTimeout) Error() string   { return "timeout awaiting response headers" }
@@ -104,7 +104,7 @@ func (errTimeout) Temporary() bool { return true }
 
 func refusesConnections(*http.Request) (*http.Response, error) { return nil, errRefused }
 
-// hangs gives no answer; the client's transport gives up after 10 s.
+// hangs never responds. The client's transport gives up after 10 s.
 func hangs(req *http.Request) (*http.Response, error) {
 	select {
 	case <-req.Context().Done():
@@ -114,7 +114,7 @@ func hangs(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// after lets the time pass first.
+// after delays a behaviour.
 func after(d time.Duration, b behaviour) behaviour {
 	return func(req *http.Request) (*http.Response, error) {
 		select {
@@ -126,7 +126,7 @@ func after(d time.Duration, b behaviour) behaviour {
 	}
 }
 
-// on behaves otherwise for requests of a method and a kind such as manifests.
+// on behaves as b for requests of a method and a kind such as manifests, and as otherwise for the rest.
 func on(method, kind string, b, otherwise behaviour) behaviour {
 	return func(req *http.Request) (*http.Response, error) {
 		if req.Method == method && strings.Contains(req.URL.Path, "/"+kind+"/") {
@@ -136,7 +136,7 @@ func on(method, kind string, b, otherwise behaviour) behaviour {
 	}
 }
 
-// client has an upstream with endpoints at hosts of the network.
+// client is a client of an upstream whose endpoints are hosts of the network.
 type client struct {
 	*upstream.Registry
 	t *testing.T
@@ -158,8 +158,8 @@ func (n *network) clientWith(t *testing.T, cfg upstream.Config, hosts ...string)
 	return client{r, t}
 }
 
-// bubble runs a test on a client in a bubble. The client is made outside, since its cache of tokens has a goroutine that
-// does not end.
+// bubble runs a test with a client in a bubble of testing/synctest. It creates the client outside, since the goroutine of
+// the client's token cache does not end.
 func bubble(t *testing.T, hosts []string, do func(*testing.T, *network, client)) {
 	t.Helper()
 	n := new(network)
@@ -170,13 +170,13 @@ func bubble(t *testing.T, hosts []string, do func(*testing.T, *network, client))
 	})
 }
 
-// head asks what a known tag names, which can be done without.
+// head revalidates a known tag by HEAD, which is optional.
 func (c client) head() error {
 	_, err := c.HeadManifest(c.t.Context(), repository(c.t, "app"), tag(c.t, "1"))
 	return err
 }
 
-// revalidate asks what a known tag names, by GET if HEAD does not tell.
+// revalidate revalidates a known tag by HEAD, or by GET if HEAD gives no digest.
 func (c client) revalidate() error {
 	d, err := c.HeadManifest(c.t.Context(), repository(c.t, "app"), tag(c.t, "1"))
 	if err == nil && d.Digest == "" {
@@ -185,7 +185,7 @@ func (c client) revalidate() error {
 	return err
 }
 
-// get asks for a manifest, which cannot.
+// get fetches a manifest, which is required.
 func (c client) get() error {
 	_, err := c.GetManifest(c.t.Context(), repository(c.t, "app"), tag(c.t, "1"))
 	return err
@@ -201,7 +201,7 @@ func (c client) blob() error {
 
 func (c client) state(endpoint int) string { return c.Status()[endpoint].State }
 
-// failure is an error as what it must be.
+// failure returns err as an *upstream.Error, which it must be.
 func failure(t *testing.T, err error) *upstream.Error {
 	t.Helper()
 	failed := new(upstream.Error)

@@ -49,7 +49,7 @@ func TestFailingKindHoldsBackNoOther(t *testing.T) {
 					n.count(origin)
 					_ = ask(c)
 					if kind != "HEAD" {
-						assert.Zero(t, n.count(origin), "those are held back")
+						assert.Zero(t, n.count(origin), "requests of the failing kind are held back")
 						assert.NotZero(t, c.Status()[0].Until)
 					}
 					assert.Equal(t, upstream.StateHealthy, c.state(0))
@@ -83,7 +83,7 @@ func TestHeadIsOnlyAHint(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, alone, func(t *testing.T, n *network, c client) {
 				n.set(origin, on(http.MethodHead, "manifests", odd, answers(200)))
-				ask := func() int { // as a mirror does, whose GET by a wrong digest would fail
+				ask := func() int { // like a mirror, which sends a GET if HEAD gives no valid digest
 					d, err := c.HeadManifest(t.Context(), repository(t, "app"), tag(t, "1"))
 					require.NoError(t, err)
 					if d.Digest != digest.FromString("{}") {
@@ -95,12 +95,12 @@ func TestHeadIsOnlyAHint(t *testing.T) {
 				for range 3 {
 					ask()
 				}
-				assert.Equal(t, 1, ask(), "it is learnt")
+				assert.Equal(t, 1, ask(), "the client now skips HEAD")
 				assert.Equal(t, upstream.StateHealthy, c.state(0))
 				n.set(origin, answers(200))
 				time.Sleep(time.Hour)
 				assert.Equal(t, 1, ask())
-				assert.Equal(t, http.MethodHead, n.last, "it is tried again")
+				assert.Equal(t, http.MethodHead, n.last, "HEAD is tried again")
 			})
 		})
 	}
@@ -114,7 +114,7 @@ func TestOutageSaysNothingAboutHead(t *testing.T) {
 		}
 		n.set(origin, answers(200))
 		require.NoError(t, c.revalidate())
-		assert.Equal(t, http.MethodHead, n.last, "the tag was deleted, and HEAD said so")
+		assert.Equal(t, http.MethodHead, n.last, "HEAD was right about the deleted tag")
 	})
 }
 
@@ -124,16 +124,16 @@ func TestBadContentIsEndpointFailure(t *testing.T) {
 	login.Image("login", "1", 1)
 	login.Faults.Set(page)
 	for name, fault := range map[string]upstreamtest.Fault{
-		"a page":             page,
-		"a page elsewhere":   {Status: 302, Header: http.Header{"Location": {login.URL() + "/v2/login/manifests/1"}}},
-		"other JSON":         {Body: []byte(`["sign in"]`)},
-		"nothing":            {Body: []byte{}},
-		"a redirect inside":  redirectTo("http://169.254.169.254/"),
-		"a malformed one":    redirectTo("http://[::1/"),
-		"an unknown coding":  {Header: http.Header{"Content-Encoding": {"br"}}},
-		"another's digest":   {Body: []byte(`{}`), Header: http.Header{"Docker-Content-Digest": {digest.FromString("x").String()}}},
-		"a cut answer":       {Damage: upstreamtest.Cut, At: 10},
-		"a realm far beyond": {Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="http://169.254.169.254/"`}}},
+		"a page":               page,
+		"a redirect to a page": {Status: 302, Header: http.Header{"Location": {login.URL() + "/v2/login/manifests/1"}}},
+		"other JSON":           {Body: []byte(`["sign in"]`)},
+		"an empty body":        {Body: []byte{}},
+		"a forbidden redirect": redirectTo("http://169.254.169.254/"),
+		"a malformed redirect": redirectTo("http://[::1/"),
+		"an unknown encoding":  {Header: http.Header{"Content-Encoding": {"br"}}},
+		"another digest":       {Body: []byte(`{}`), Header: http.Header{"Docker-Content-Digest": {digest.FromString("x").String()}}},
+		"a cut body":           {Damage: upstreamtest.Cut, At: 10},
+		"a forbidden realm":    {Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="http://169.254.169.254/"`}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			first := upstreamtest.Start(t, upstreamtest.Options{})
@@ -154,7 +154,7 @@ func TestBadContentIsEndpointFailure(t *testing.T) {
 				}
 			}
 			if name == "other JSON" || fault.Damage != "" {
-				return // as a blob that may be it
+				return // only the digest of a whole blob reveals these
 			}
 			blob := r.Blob(repo, image.Layers[0].Digest)
 			for range 2 {
@@ -173,7 +173,7 @@ func TestBadContentIsEndpointFailure(t *testing.T) {
 	}
 }
 
-func TestAListIsAList(t *testing.T) {
+func TestListMustBeList(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	image := reg.Image("library/app", "1", 1000)
 	r, repo := connect(t, nil, reg.URL()), repository(t, "app")
@@ -195,10 +195,10 @@ func TestAListIsAList(t *testing.T) {
 	}
 }
 
-// A registry whose storage is on its own host, as that of Quay or Google's Artifact Registry.
-func TestASignedURLOnTheOwnHostGetsNoAuthorization(t *testing.T) {
+// Quay and Google Artifact Registry redirect to storage on their own hosts.
+func TestSignedURLOnSameHostGetsNoAuthorization(t *testing.T) {
 	for path, want := range map[string]string{
-		"/v2/library/app/blobs/DIGEST":                     "Bearer", // the API itself, elsewhere
+		"/v2/library/app/blobs/DIGEST":                     "Bearer", // another path of the API itself
 		"/v2/library/app/blobs/DIGEST?X-Amz-Signature=1":   "",
 		"/v2/library/app/blobs/DIGEST?sig=1&se=2026-11-26": "",
 		"/storage/v2/library/app/blobs/DIGEST?Signature=1": "",

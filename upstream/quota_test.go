@@ -17,7 +17,7 @@ func quotaHeader(limit, remaining, source string) http.Header {
 	return h
 }
 
-func TestQuotaHeaders(t *testing.T) {
+func TestQuotaParsedFromHeaders(t *testing.T) {
 	now := time.Now()
 	for _, c := range []struct {
 		limit, remaining string
@@ -54,12 +54,12 @@ func FuzzQuota(f *testing.F) {
 		q, ok := parseQuota(quotaHeader(limit, remaining, source), now)
 		if !ok {
 			if q != (Quota{}) {
-				t.Errorf("%+v of headers that make no sense", q)
+				t.Errorf("%+v from invalid headers", q)
 			}
 			return
 		}
 		if q.Limit < 0 || q.Remaining < 0 || q.Window < 0 || q.Window > maxWindow || !q.expires().After(now) {
-			t.Errorf("%+v", q)
+			t.Errorf("%+v is out of bounds", q)
 		}
 		if !utf8.ValidString(q.Source) || len(q.Source) > maxSource {
 			t.Errorf("%q cannot be a label", q.Source)

@@ -19,7 +19,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// quick are limits that a test can wait for.
+// quick has timeouts that a test can wait for. Tests that wait for them are parallel.
 var quick = upstream.Timeouts{Header: time.Second, IdleBody: 300 * time.Millisecond}
 
 func connect(t *testing.T, keychain authn.Keychain, endpoints ...string) *upstream.Registry {
@@ -27,7 +27,7 @@ func connect(t *testing.T, keychain authn.Keychain, endpoints ...string) *upstre
 	return connectIn(t, nil, keychain, endpoints...)
 }
 
-// connectIn is connect with so much memory.
+// connectIn is connect with a share of memory.
 func connectIn(t *testing.T, memory *bounded.Share, keychain authn.Keychain, endpoints ...string) *upstream.Registry {
 	t.Helper()
 	cfg := upstream.Config{
@@ -72,7 +72,7 @@ func assertWellBehaved(t *testing.T, reg *upstreamtest.Registry) {
 	assert.Empty(t, reg.Counts().Violations)
 }
 
-func TestPullingThroughBearerAuthAndACDN(t *testing.T) {
+func TestPullWithTokenAndCDN(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, CDN: true})
 	image := reg.Image("library/app", "1", 100_000)
 	r, repo, ctx := connect(t, nil, reg.URL()), repository(t, "app"), t.Context()
@@ -99,7 +99,7 @@ func TestPullingThroughBearerAuthAndACDN(t *testing.T) {
 	assertWellBehaved(t, reg)
 }
 
-func TestTokensAreGotAnewWhenTheyExpire(t *testing.T) {
+func TestExpiredTokenIsReplaced(t *testing.T) {
 	now := time.Now()
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, ExpiresIn: time.Hour, Now: func() time.Time { return now }})
 	reg.Image("library/app", "1", 1000)
@@ -108,7 +108,7 @@ func TestTokensAreGotAnewWhenTheyExpire(t *testing.T) {
 	require.NoError(t, err)
 
 	reg.Stop()
-	now = now.Add(2 * time.Hour) // the registry's clock alone: the client finds out by a 401
+	now = now.Add(2 * time.Hour) // only the registry's clock, so the client learns it from a 401
 	require.NoError(t, reg.Restart())
 	_, err = r.HeadManifest(t.Context(), repo, tag(t, "1"))
 	require.NoError(t, err)
@@ -116,6 +116,7 @@ func TestTokensAreGotAnewWhenTheyExpire(t *testing.T) {
 }
 
 func TestConcurrentRequestsShareOneToken(t *testing.T) {
+	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true})
 	reg.Image("library/app", "1", 1000)
 	reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.Token, Delay: 200 * time.Millisecond})
@@ -133,7 +134,7 @@ func TestConcurrentRequestsShareOneToken(t *testing.T) {
 	assert.Equal(t, 1, reg.Counts().Requests[upstreamtest.Token])
 }
 
-func TestAPrivateRepositoryNeedsTheCredentialOfItsHost(t *testing.T) {
+func TestPrivateRepositoryNeedsHostsCredential(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, Username: "ada", Password: "secret", Private: []string{"corp/app"}, CDN: true})
 	image := reg.Image("corp/app", "1", 1000)
 	repo := repository(t, "corp/app")
@@ -152,7 +153,7 @@ func TestAPrivateRepositoryNeedsTheCredentialOfItsHost(t *testing.T) {
 	assertWellBehaved(t, reg)
 }
 
-// changing is a credential that may be replaced while it is in use, as one in a file may be, or one that a helper gives.
+// changing is a credential that can change while in use, like one from a file or a helper.
 type changing struct{ authn.Basic }
 
 func (c *changing) Resolve(authn.Resource) (authn.Authenticator, error) {
@@ -160,7 +161,7 @@ func (c *changing) Resolve(authn.Resource) (authn.Authenticator, error) {
 	return &now, nil
 }
 
-func TestACredentialMayBeReplaced(t *testing.T) {
+func TestCredentialMayChange(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, Username: "ada", Password: "second", Private: []string{"corp/app"}})
 	reg.Image("corp/app", "1", 1000)
 	credential := &changing{authn.Basic{Username: "ada", Password: "first"}}
@@ -174,7 +175,7 @@ func TestACredentialMayBeReplaced(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestACredentialIsNotSentToATokenServiceOfAnotherSite(t *testing.T) {
+func TestCredentialStaysOnSite(t *testing.T) {
 	elsewhere := upstreamtest.Start(t, upstreamtest.Options{Host: "127.0.0.4"})
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, Username: "ada", Password: "secret", Realm: elsewhere.URL() + "/token"})
 	reg.Image("library/app", "1", 1000)
@@ -184,13 +185,14 @@ func TestACredentialIsNotSentToATokenServiceOfAnotherSite(t *testing.T) {
 	assert.Empty(t, elsewhere.Requests())
 }
 
-func TestAnUpstreamsAnswersBecomeErrorsThatTellWhy(t *testing.T) {
+func TestErrorsSayWhyUpstreamFailed(t *testing.T) {
+	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	reg.Image("library/app", "1", 1000)
 	repo := repository(t, "app")
 	get := func(ref string) *upstream.Error {
 		t.Helper()
-		// A client that remembers nothing: one that was told to wait does not ask.
+		// A new client each time, since one that has to wait sends no request.
 		_, err := connect(t, nil, reg.URL()).GetManifest(t.Context(), repo, tag(t, ref))
 		failed := new(upstream.Error)
 		require.ErrorAs(t, err, &failed)
@@ -213,7 +215,7 @@ func TestAnUpstreamsAnswersBecomeErrorsThatTellWhy(t *testing.T) {
 	assert.Zero(t, get("1").Status)
 }
 
-func TestAManifestThatIsNoManifestIsRefused(t *testing.T) {
+func TestInvalidManifestIsRejected(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	image := reg.Image("library/app", "1", 1000)
 	r, repo := connect(t, nil, reg.URL()), repository(t, "app")
@@ -236,7 +238,7 @@ func TestAManifestThatIsNoManifestIsRefused(t *testing.T) {
 	}
 }
 
-func TestHeadWithoutADigestSaysThatItDoesNotKnow(t *testing.T) {
+func TestHeadWithoutDigestIsNoError(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	reg.Image("library/app", "1", 1000)
 	r, repo := connect(t, nil, reg.URL()), repository(t, "app")
@@ -260,20 +262,21 @@ func TestEndpointsAreTriedInOrder(t *testing.T) {
 	r, repo := connect(t, nil, first.URL(), second.URL()), repository(t, "app")
 
 	_, err := r.HeadManifest(t.Context(), repo, tag(t, "1"))
-	require.NoError(t, err, "a partial mirror that lacks the image")
+	require.NoError(t, err, "the first endpoint lacks the image")
 	first.Stop()
 	_, err = r.HeadManifest(t.Context(), repo, tag(t, "1"))
-	require.NoError(t, err, "a mirror that is down")
+	require.NoError(t, err, "the first endpoint is down")
 
 	second.Faults.Set(upstreamtest.Fault{Status: 503})
 	require.NoError(t, first.Restart())
 	_, err = r.GetManifest(t.Context(), repo, tag(t, "1"))
 	failed := new(upstream.Error)
 	require.ErrorAs(t, err, &failed)
-	assert.Equal(t, 503, failed.Status, "that a partial mirror has no such image does not mean that there is none")
+	assert.Equal(t, 503, failed.Status, "the 404 of a partial mirror does not count")
 }
 
-func TestABodyThatStallsIsGivenUp(t *testing.T) {
+func TestStalledBodyIsAbandoned(t *testing.T) {
+	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{CDN: true})
 	d := reg.Blob("library/app", upstreamtest.Random(1, 100_000))
 	reg.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.CDNGet, Damage: upstreamtest.Stall, At: 1000})
@@ -285,7 +288,8 @@ func TestABodyThatStallsIsGivenUp(t *testing.T) {
 	assert.LessOrEqual(t, n, int64(1000))
 }
 
-func TestASlowReaderIsNoStall(t *testing.T) {
+func TestSlowReaderIsNoStall(t *testing.T) {
+	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	d := reg.Blob("library/app", upstreamtest.Random(1, 50_000))
 	blob, err := connect(t, nil, reg.URL()).Blob(repository(t, "app"), d).Open(t.Context(), 0, 0)
@@ -293,18 +297,18 @@ func TestASlowReaderIsNoStall(t *testing.T) {
 	defer blob.Body.Close()
 	_, err = io.ReadFull(blob.Body, make([]byte, 10))
 	require.NoError(t, err)
-	time.Sleep(2 * quick.IdleBody) // what is tested is that nothing happens meanwhile
+	time.Sleep(2 * quick.IdleBody) // long enough for the limit to strike if it counted the reader's time
 	rest, err := io.ReadAll(blob.Body)
 	require.NoError(t, err)
 	assert.Len(t, rest, 49_990)
 }
 
-func TestABlobsSizeIsFoundWithoutItsBytes(t *testing.T) {
+func TestBlobSizeFoundWithoutBytes(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{CDN: true})
 	d := reg.Blob("library/app", upstreamtest.Random(1, 50_000))
 	r, repo := connect(t, nil, reg.URL()), repository(t, "app")
 	for name, fault := range map[string]upstreamtest.Fault{
-		"HEAD is well":       {Kind: upstreamtest.Ping},
+		"no fault":           {Kind: upstreamtest.Ping},
 		"HEAD is 405":        {Kind: upstreamtest.BlobHead, Status: http.StatusMethodNotAllowed},
 		"HEAD is 404":        {Kind: upstreamtest.BlobHead, Status: http.StatusNotFound},
 		"HEAD says 0":        {Kind: upstreamtest.BlobHead, Header: http.Header{"Content-Length": {"0"}}},
@@ -325,7 +329,7 @@ func TestABlobsSizeIsFoundWithoutItsBytes(t *testing.T) {
 	}
 }
 
-func TestListsArePagedByTheUpstreamsOwnLinks(t *testing.T) {
+func TestListPagesFollowUpstreamsLinks(t *testing.T) {
 	reg := upstreamtest.Start(t, upstreamtest.Options{PageSize: 2})
 	for _, name := range []string{"a", "b", "c"} {
 		reg.Image("library/app", name, 100)
@@ -342,8 +346,8 @@ func TestListsArePagedByTheUpstreamsOwnLinks(t *testing.T) {
 	assert.True(t, strings.Contains(all[0], `"b"`) && strings.Contains(all[1], `"c"`), "%q", all)
 }
 
-func TestAPublicUpstreamCannotSendUsToPrivateAddresses(t *testing.T) {
-	// The endpoint answers with a redirect of its own making; where it really is does not matter to the rule.
+func TestPublicUpstreamCannotRedirectInside(t *testing.T) {
+	// The endpoint only exists in this transport, and answers with the redirect under test.
 	inside := upstreamtest.Start(t, upstreamtest.Options{})
 	redirecting := roundTrip(func(req *http.Request) (*http.Response, error) {
 		if req.URL.Host == "registry.example.com" {

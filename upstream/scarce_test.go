@@ -11,14 +11,15 @@ import (
 	"github.com/entrepot-io/entrepot/upstream"
 )
 
+// left answers 200 with a quota of 100 pulls, of which some remain.
 func left(remaining int) behaviour {
 	return answers(200, "RateLimit-Limit: 100;w=21600", fmt.Sprintf("RateLimit-Remaining: %d;w=21600", remaining),
 		"Docker-RateLimit-Source: 192.0.2.1")
 }
 
-func TestAQuotaIsScarceBelowTheReserve(t *testing.T) {
+func TestQuotaIsScarceBelowReserve(t *testing.T) {
 	bubble(t, alone, func(t *testing.T, n *network, c client) {
-		assert.False(t, c.Scarce(), "nothing is known")
+		assert.False(t, c.Scarce(), "no quota is known")
 		n.set(origin, left(10))
 		require.NoError(t, c.head())
 		assert.False(t, c.Scarce())
@@ -28,14 +29,14 @@ func TestAQuotaIsScarceBelowTheReserve(t *testing.T) {
 		require.NoError(t, c.get())
 		assert.True(t, c.Scarce())
 		n.set(origin, answers(200))
-		require.NoError(t, c.get(), "an answer without the headers")
+		require.NoError(t, c.get(), "a response without the headers")
 		require.NoError(t, c.blob())
 		assert.True(t, c.Scarce())
 
 		time.Sleep(6*time.Hour - time.Nanosecond)
 		assert.True(t, c.Scarce())
 		time.Sleep(time.Nanosecond)
-		assert.False(t, c.Scarce(), "it is not known any more")
+		assert.False(t, c.Scarce(), "the quota's window is over")
 		assert.Nil(t, c.Status()[0].Quota)
 	})
 }

@@ -29,7 +29,7 @@ func tagged(reg *upstreamtest.Registry, n int) {
 	}
 }
 
-// list is the texts that are separated by commas.
+// list decodes JSON strings that are separated by commas.
 func list(t *testing.T, separated []byte) (all []string) {
 	t.Helper()
 	require.NoError(t, json.Unmarshal(slices.Concat([]byte("["), separated, []byte("]")), &all))
@@ -45,7 +45,7 @@ func TestAllTagsComeInFewRequests(t *testing.T) {
 		"a thousand at most, a hundred by default": {upstreamtest.Options{PageSize: 1000, DefaultPage: 100, StrictPages: true}, 4},
 		"a hundred at most":                        {upstreamtest.Options{PageSize: 100}, 25},
 		"a hundred at most, strictly":              {upstreamtest.Options{PageSize: 100, StrictPages: true}, 26},
-		"Links to a host that nobody knows":        {upstreamtest.Options{PageSize: 1000, LinkHost: "registry.internal:5000"}, 3},
+		"links to an unknown host":                 {upstreamtest.Options{PageSize: 1000, LinkHost: "registry.internal:5000"}, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			reg := upstreamtest.Start(t, test.options)
@@ -59,13 +59,13 @@ func TestAllTagsComeInFewRequests(t *testing.T) {
 	}
 }
 
-// respond is an upstream that answers every request for a list as a function says.
+// respond returns an upstream that answers every request for a list with a function.
 func respond(t *testing.T, answer func(req *http.Request) (header http.Header, body string)) *upstream.Registry {
 	t.Helper()
 	return respondIn(t, nil, answer)
 }
 
-// respondIn is respond with so much memory.
+// respondIn is respond with a share of memory.
 func respondIn(t *testing.T, memory *bounded.Share, answer func(req *http.Request) (header http.Header, body string)) *upstream.Registry {
 	t.Helper()
 	base, err := url.Parse("http://registry.example")
@@ -95,7 +95,7 @@ func link(target string) http.Header {
 	return http.Header{"Link": {"<" + target + `>; rel="next"`}}
 }
 
-func TestListsEndThoughTheirLinksDoNot(t *testing.T) {
+func TestListEndsEvenIfItsLinksDoNot(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer func(n int, req *http.Request) (http.Header, string)
 		tags   int
@@ -106,7 +106,7 @@ func TestListsEndThoughTheirLinksDoNot(t *testing.T) {
 		"round and round": {func(n int, _ *http.Request) (http.Header, string) {
 			return link(fmt.Sprintf("?last=%d", n%2)), fmt.Sprintf(`{"name":"app","tags":["t%d"]}`, n%2)
 		}, 2},
-		"always to another page of the same": {func(n int, _ *http.Request) (http.Header, string) {
+		"to other pages with the same tags": {func(n int, _ *http.Request) (http.Header, string) {
 			return link(fmt.Sprintf("?next_page=%d", n)), `{"name":"app","tags":["a"]}`
 		}, 1},
 		"over an empty page": {func(n int, _ *http.Request) (http.Header, string) {
@@ -130,19 +130,19 @@ func TestListsEndThoughTheirLinksDoNot(t *testing.T) {
 	}
 }
 
-func TestListsThatAreNotFetchedWhole(t *testing.T) {
+func TestListNotFetchedWhole(t *testing.T) {
 	for name, answer := range map[string]func(n int) (http.Header, string){
-		"since they go on elsewhere": func(int) (http.Header, string) {
+		"continues in another repository": func(int) (http.Header, string) {
 			return link("/v2/library/other/tags/list?last=a"), `{"name":"app","tags":["a"]}`
 		},
-		"since they are too large": func(n int) (http.Header, string) {
+		"too large": func(n int) (http.Header, string) {
 			var tags []string
 			for i := range 20_000 {
 				tags = append(tags, fmt.Sprintf(`"%100d"`, n*20_000+i))
 			}
 			return link(fmt.Sprintf("?last=%d", n)), `{"name":"app","tags":[` + strings.Join(tags, ",") + `]}`
 		},
-		"since they have no end": func(n int) (http.Header, string) {
+		"endless": func(n int) (http.Header, string) {
 			return link(fmt.Sprintf("?last=%d", n)), fmt.Sprintf(`{"name":"app","tags":["t%d"]}`, n)
 		},
 	} {
@@ -160,7 +160,7 @@ func TestListsThatAreNotFetchedWhole(t *testing.T) {
 	}
 }
 
-func TestASlowListIsNoFailureOfTheUpstream(t *testing.T) {
+func TestSlowListIsNoUpstreamFailure(t *testing.T) {
 	n := 0
 	r := respond(t, func(*http.Request) (http.Header, string) {
 		time.Sleep(time.Second)
@@ -176,7 +176,7 @@ func TestASlowListIsNoFailureOfTheUpstream(t *testing.T) {
 	})
 }
 
-func TestAPageThatHangsIsAFailureOfTheUpstream(t *testing.T) {
+func TestHangingPageIsUpstreamFailure(t *testing.T) {
 	n := 0
 	r := respond(t, func(req *http.Request) (http.Header, string) {
 		if n++; n > 1 {
@@ -193,7 +193,7 @@ func TestAPageThatHangsIsAFailureOfTheUpstream(t *testing.T) {
 	})
 }
 
-func TestAnIndexWithoutManifestsIsEmpty(t *testing.T) {
+func TestIndexWithoutManifestsIsEmpty(t *testing.T) {
 	for body, failed := range map[string]bool{
 		`{"schemaVersion":2}`:                  false,
 		`{"schemaVersion":2,"manifests":null}`: false,
@@ -216,20 +216,21 @@ func TestAnIndexWithoutManifestsIsEmpty(t *testing.T) {
 }
 
 func TestListReleasesItsRoom(t *testing.T) {
+	t.Parallel()
 	tags := []string{`"x"`}
-	for i := range 300_000 {
+	for i := range 30_000 {
 		tags = append(tags, fmt.Sprintf(`"%x"`, i))
 	}
 	page := `{"name":"app","tags":[` + strings.Join(tags, ",") + `]}`
-	memory := bounded.NewBudget(40 << 20)
+	memory := bounded.NewBudget(4 << 20)
 	r := respondIn(t, memory.Share(memory.Size()), func(*http.Request) (http.Header, string) { return nil, page })
-	for range 5 { // each takes a third of the memory
+	for range 5 { // each needs more than a quarter of the memory
 		all, err := r.AllTags(t.Context(), repository(t, "app"), false)
 		require.NoError(t, err)
 		assert.Len(t, list(t, all.Tags), len(tags))
 	}
 	assert.Zero(t, memory.Refused())
-	small := bounded.NewBudget(8 << 20)
+	small := bounded.NewBudget(800 << 10)
 	r = respondIn(t, small.Share(small.Size()), func(*http.Request) (http.Header, string) { return nil, page })
 	for range 3 {
 		_, err := r.AllTags(t.Context(), repository(t, "app"), false)

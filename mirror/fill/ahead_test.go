@@ -28,7 +28,7 @@ const (
 	byteTime = 10 * roundTrip / segmentSize
 )
 
-// link is a source of steady latency and speed, which may have so many downloads at a time.
+// link is a source with constant latency and speed, and a limit of concurrent downloads.
 type link struct {
 	content []byte
 	room    *semaphore.Weighted
@@ -39,7 +39,7 @@ type link struct {
 	asked     []string
 }
 
-// errTooMany: there are more downloads than there may be.
+// errTooMany: the downloads exceed the limit.
 var errTooMany = &upstream.Error{Status: 400}
 
 func newLink(segments int, downloads int64) *link {
@@ -67,7 +67,7 @@ func (l *link) Open(ctx context.Context, offset, end int64) (*upstream.Part, err
 	return &upstream.Part{Body: body, Offset: offset, Size: int64(len(l.content)), Ranged: true}, nil
 }
 
-// linkBody comes at its own pace, whether it is read or not.
+// linkBody arrives at a constant pace, even if it is not read.
 type linkBody struct {
 	link    *link
 	ctx     context.Context
@@ -107,7 +107,7 @@ func newFills(connections int, memorySize int64) *fill.Fills {
 	})
 }
 
-// fill lands the link's blob and returns how long that took.
+// fill lands the link's blob and returns the duration.
 func (l *link) fill(t *testing.T, connections int) time.Duration {
 	t.Helper()
 	fills := newFills(connections, 100*segmentSize)
@@ -123,7 +123,7 @@ func TestLookAheadSavesRoundTrips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLink(12, 100)
 		took := l.fill(t, 3)
-		// The others begin when the first answer is here.
+		// The other connections start after the first response.
 		assert.Less(t, took, 4*segmentSize*byteTime+2*roundTrip+roundTrip/2)
 		var want []string
 		for n := range 12 {
@@ -144,7 +144,7 @@ func TestNoLookAheadWithoutFreeDownloadSlot(t *testing.T) {
 	})
 }
 
-// A worker that kept the download of its next segment while it waits for one to go on with would wait for itself.
+// A worker whose connection broke needs a slot. If it kept the slot of its look-ahead, it would wait for itself.
 func TestBrokenConnectionFreesTheNextSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, other := newLink(3, 2), newLink(1, 2)
@@ -157,7 +157,7 @@ func TestBrokenConnectionFreesTheNextSlot(t *testing.T) {
 			if at > segmentSize*97/100 {
 				once.Do(func() {
 					err = errBroken
-					_, err := fills.Join(t.Context(), digest.FromBytes(other.content), other) // waits for a download
+					_, err := fills.Join(t.Context(), digest.FromBytes(other.content), other) // waits for a slot
 					require.NoError(t, err)
 				})
 			}
@@ -173,7 +173,7 @@ func TestBrokenConnectionFreesTheNextSlot(t *testing.T) {
 	})
 }
 
-// Those whose connection broke have memory and wait for a download, the others have the downloads and wait for memory.
+// Workers with a broken connection hold memory and wait for a slot. The others hold the slots and wait for memory.
 func TestMemoryAndSlotsDoNotDeadlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		room := semaphore.NewWeighted(2)
@@ -199,7 +199,7 @@ func TestMemoryAndSlotsDoNotDeadlock(t *testing.T) {
 		defer cancel()
 		var waits sync.WaitGroup
 		for _, f := range all {
-			waits.Go(func() { assert.NoError(t, f.Wait(ctx)) }) // one that nobody waits for makes way
+			waits.Go(func() { assert.NoError(t, f.Wait(ctx)) }) // a fill without a waiting client would be parked
 		}
 		waits.Wait()
 		assert.True(t, room.TryAcquire(2))

@@ -22,7 +22,7 @@ import (
 	"github.com/entrepot-io/entrepot/mirror/layout"
 )
 
-// oddStore is a store that does with the writes of leases, and with those of probes, as told.
+// oddStore is a store with a configurable behaviour for writes of leases and of probes.
 type oddStore struct {
 	*memory.Store
 	put func(size int64, c backend.Condition) (backend.Condition, error)
@@ -57,7 +57,7 @@ func (s *oddStore) Sweep(_ context.Context, key string) error {
 	return nil
 }
 
-// turn has the store do otherwise from now on.
+// turn changes the behaviour.
 func (s *oddStore) turn(put func(size int64, c backend.Condition) (backend.Condition, error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,7 +78,7 @@ func (s *oddStore) sweeps() []string {
 
 func honoured(_ int64, c backend.Condition) (backend.Condition, error) { return c, nil }
 
-// breaking honours conditions until it is time, and then refuses each right If-Match with the error.
+// breaking honours conditions at first. Later it refuses each If-Match with an error, even if it is met.
 func breaking(at time.Time, refusal error) func(int64, backend.Condition) (backend.Condition, error) {
 	return func(_ int64, c backend.Condition) (backend.Condition, error) {
 		if c.IfMatch != "" && time.Now().After(at) {
@@ -88,7 +88,7 @@ func breaking(at time.Time, refusal error) func(int64, backend.Condition) (backe
 	}
 }
 
-// bare is like Ceph RGW 16: it takes the right ETag for the right one only without its quotes.
+// bare is like Ceph RGW 16: it accepts the right ETag only without quotes.
 func bare(_ int64, c backend.Condition) (backend.Condition, error) {
 	switch {
 	case c.IfMatch == "":
@@ -99,7 +99,7 @@ func bare(_ int64, c backend.Condition) (backend.Condition, error) {
 	return backend.Condition{IfMatch: `"` + c.IfMatch + `"`}, nil
 }
 
-// process is one that knows nothing of its store.
+// process is a process that knows nothing about its store yet.
 type process struct {
 	*fill.Fills
 	abilities *ability.Abilities
@@ -116,7 +116,7 @@ func newProcess(t *testing.T, store backend.Store) process {
 	return process{fills, abilities}
 }
 
-// pull reads the whole blob, as a client does.
+// pull reads the whole blob like a client.
 func (p process) pull(t *testing.T, l *link) error {
 	f, err := p.Join(t.Context(), digest.FromBytes(l.content), l)
 	if err != nil {
@@ -131,7 +131,7 @@ func (p process) pull(t *testing.T, l *link) error {
 	return err
 }
 
-// wait lets the fills come to their end, and the clean-up that is behind the answer.
+// wait waits for the end of the fills, and for the clean-up that follows the response.
 func (p process) wait() {
 	for p.Count() > 0 {
 		time.Sleep(time.Second)
@@ -162,7 +162,7 @@ func TestStoreWithBareETagsHoldsLeases(t *testing.T) {
 		b.wait()
 		requireStoredAlone(t, store, l)
 		assert.LessOrEqual(t, store.leases, 10)
-		assert.LessOrEqual(t, len(l.asked), 20+1, "the upstream has sent it once")
+		assert.LessOrEqual(t, len(l.asked), 20+1, "the upstream sends the blob once")
 		assert.Empty(t, a.abilities.Missing())
 	})
 }
@@ -181,7 +181,7 @@ func TestStoreWithoutIfMatchHoldsNoLeases(t *testing.T) {
 
 func TestClientsSurviveBreakingLeases(t *testing.T) {
 	for name, refusal := range map[string]error{
-		"a right condition is unmet": backend.ErrPrecondition, "conditions are refused": backend.ErrUnable,
+		"met conditions count as unmet": backend.ErrPrecondition, "conditions are refused": backend.ErrUnable,
 		"no lease can be written": backend.ErrFull, "nor by these credentials": backend.ErrDenied,
 	} {
 		for _, after := range []time.Duration{0, 3 * time.Second, 9 * time.Second, 20 * time.Second} {
@@ -208,10 +208,10 @@ func TestClientsSurviveBreakingLeases(t *testing.T) {
 					requireStoredAlone(t, store, l)
 					assert.LessOrEqual(t, store.leases, 40)
 					most := 60 + 2
-					if after == 0 { // the lease never said how large the blob is, so the other could not begin to follow
+					if after == 0 { // the lease never contained the blob's size, so the other replica could not follow
 						most *= 2
 					}
-					assert.LessOrEqual(t, len(l.asked), most, "the other replica follows as it did")
+					assert.LessOrEqual(t, len(l.asked), most, "the other replica keeps following")
 				})
 			})
 		}
@@ -228,7 +228,7 @@ func TestFillSurvivesAnUnansweredProbe(t *testing.T) {
 		require.NoError(t, p.pull(t, l))
 		p.wait()
 		requireStoredAlone(t, store, l)
-		assert.Empty(t, p.abilities.Missing(), "it is asked again")
+		assert.Empty(t, p.abilities.Missing(), "an inconclusive probe proves nothing")
 
 		store.turn(honoured)
 		other := newLink(2, 100)
@@ -237,7 +237,7 @@ func TestFillSurvivesAnUnansweredProbe(t *testing.T) {
 	})
 }
 
-// A leader that cannot renew its lease, and is not told why, must assume that another leads by now: it stores nothing more.
+// A leader that cannot renew its lease for an unknown reason must assume that another replica leads, and store nothing more.
 func TestLeaderGivesUpWithoutRenewals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, l := &oddStore{Store: new(memory.Store), put: honoured}, newLink(200, 100)
@@ -266,7 +266,7 @@ func TestTakeoverSweepsUploads(t *testing.T) {
 			require.NoError(t, p.pull(t, l))
 			p.wait()
 			if takenOver {
-				require.Equal(t, []string{layout.Public.Blob(d)}, store.sweeps(), "the last leader may have died while it composed the blob")
+				require.Equal(t, []string{layout.Public.Blob(d)}, store.sweeps(), "the last leader may have died while composing the blob")
 			} else {
 				require.Empty(t, store.sweeps())
 			}
@@ -274,7 +274,7 @@ func TestTakeoverSweepsUploads(t *testing.T) {
 	}
 }
 
-// The hash that a lease carries is of certain versions of its segments. Others come again.
+// The hash state in a lease covers certain versions of its segments. Other versions are fetched again.
 func TestReplacedSegmentIsHashedAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, l := &oddStore{Store: new(memory.Store), put: honoured}, newLink(20, 100)
@@ -298,7 +298,7 @@ func TestReplacedSegmentIsHashedAnew(t *testing.T) {
 		second := newProcess(t, store)
 		f, err := second.Join(t.Context(), d, l)
 		require.NoError(t, err)
-		require.NoError(t, f.Wait(t.Context()), "the segments that the hash was of come again")
+		require.NoError(t, f.Wait(t.Context()), "the hashed segments are fetched again")
 		second.wait()
 		requireStoredAlone(t, store, l)
 	})

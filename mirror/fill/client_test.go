@@ -14,7 +14,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream"
 )
 
-// patience is how long a client may have to wait in all, whatever happens. It is far more than what happens takes.
+// patience is how long a client may have to wait in total. It far exceeds all delays that a world can cause.
 const patience = 15 * time.Minute
 
 var (
@@ -22,12 +22,12 @@ var (
 	errNoHeaders = errors.New("the answer did not begin")
 )
 
-// client asks for the blob, or its end from some offset on, until it has it.
+// client requests the blob, or its end from some offset, until it has it.
 func (w *world) client(n int) {
 	name := fmt.Sprintf("client %d", n)
 	dice := w.roll(name)
 	c := &client{world: w, name: name, dice: dice, quits: -1}
-	if n < w.Clients { // the last one is patient and wants all
+	if n < w.Clients { // the last one is patient and wants the whole blob
 		time.Sleep(between(dice, time.Millisecond, 40*time.Second))
 		c.chooseManner()
 	}
@@ -38,7 +38,7 @@ func (w *world) client(n int) {
 			live := w.live()
 			at = live[dice.IntN(len(live))]
 		}
-		// An answer of a replica that dies never ends.
+		// The response of a replica that dies never ends.
 		ended := make(chan error, 1)
 		go func(r *replica) { ended <- c.ask(r) }(at)
 		var err error
@@ -53,7 +53,7 @@ func (w *world) client(n int) {
 			return
 		case errors.Is(err, errHop) && time.Since(began) <= w.patience():
 			time.Sleep(10 * time.Millisecond)
-			at = w.replicas[dice.IntN(len(w.replicas))] // those that are gone are found out
+			at = w.replicas[dice.IntN(len(w.replicas))] // the client notices if it is gone
 			continue
 		case time.Since(began) > w.patience():
 			w.fail("%s has not got the blob after %d tries: %v", name, tries, err)
@@ -73,13 +73,13 @@ func (w *world) client(n int) {
 	}
 }
 
-// mayRefuse reports whether a client of an intact replica may get an error: the upstream refused to begin, several leaders
-// were lost before the size was known, or somebody deleted late what belonged to another by then.
+// mayRefuse reports whether a client of an intact replica may get an error: the upstream refused the first request, several
+// leaders were lost before the size was known, or a late delete removed what belonged to another replica by then.
 func (w *world) mayRefuse(err error) bool {
 	refused := new(upstream.Error)
 	late := (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, backend.ErrLate)) && (w.struckBy("pause", "die", "close") > 1 || w.Latency > 100*time.Millisecond || w.Refusal.Of != "")
 	if w.Outage.Lasts > 0 && errors.Is(err, errNoHeaders) && errors.Is(err, errLost) {
-		return true // it can ask another replica
+		return true // the client can try another replica
 	}
 	return w.robbed.Load() || errors.As(err, &refused) || (errors.Is(err, errNoHeaders) && (late || errors.Is(err, errBroken)))
 }
@@ -90,7 +90,7 @@ type client struct {
 	dice   *rand.Rand
 	offset int64
 	pace   time.Duration // between reads
-	quits  int           // after so many bytes; -1: never
+	quits  int           // after this many bytes; -1: never
 }
 
 func (c *client) chooseManner() {
@@ -105,7 +105,7 @@ func (c *client) chooseManner() {
 	}
 }
 
-// read asks one replica once, and returns nil if the response was complete.
+// read sends one request to one replica, and returns nil if the response is complete.
 func (c *client) read(r *replica) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -136,7 +136,7 @@ func (c *client) readFrom(ctx context.Context, r *replica, got *fill.Fill) error
 	if err != nil {
 		return err
 	}
-	// The client was told the size before the first byte: this answer is complete for it.
+	// The client learned the size before the first byte, so for it this response is complete.
 	if want := w.content[min(c.offset, int64(w.Size)):]; int64(len(data)) == got.Size()-c.offset && !bytes.Equal(data, want) {
 		w.fail("%s got a complete answer from %s with wrong bytes", c.name, r.name)
 	} else if int64(len(data)) != got.Size()-c.offset {
@@ -145,15 +145,15 @@ func (c *client) readFrom(ctx context.Context, r *replica, got *fill.Fill) error
 	return nil
 }
 
-// longestWait is how long a reader of a replica that nothing has befallen may wait for a byte: for all of the blob to be
-// fetched and stored, and for each leader that is lost until another has taken over.
+// longestWait is how long a reader of an intact replica may wait for a byte: until the whole blob is fetched and stored,
+// and, for each lost leader, until another has taken over.
 func (w *world) longestWait() time.Duration {
 	if !w.honest() || w.Breaks > 0 || w.Losses > 0 || w.Refusal.Of != "" {
 		return patience
 	}
 	segments := time.Duration(w.Size/segmentSize + 1)
 	if w.Ranges != rangesGiven {
-		segments *= 2 // it is found out, and begun again
+		segments *= 2 // the fill notices, and starts again
 	}
 	each := segments*(w.Segment+10*w.Latency) + 3*time.Second
 	if !w.calm() {

@@ -30,7 +30,7 @@ func crowdFills(memorySize int64, upstreams int) *fill.Fills {
 	})
 }
 
-// pull is a client that reads all of a blob at a pace, and asks again for what does not come.
+// pull reads a whole blob at a pace, and requests the rest again if a response breaks off.
 func (b *crowdBlob) pull(ctx context.Context, fills *fill.Fills, pace time.Duration) error {
 	for {
 		err := b.pullOnce(ctx, fills, pace)
@@ -70,14 +70,14 @@ func (b *crowdBlob) pullOnce(ctx context.Context, fills *fill.Fills, pace time.D
 	return nil
 }
 
-// crowd is what a random test of many blobs is made of.
+// crowd is the setting of a random test with many blobs.
 type crowd struct {
 	Seed      uint64
 	Memory    int64
 	Upstreams []*crowded
 	Blobs     []int // for each upstream
 	Segments  int   // of a blob, at most
-	Vanish    int   // of so many clients one vanishes; 0: none
+	Vanish    int   // one of this many clients vanishes; 0: none
 }
 
 func aCrowd(seed uint64) crowd {
@@ -93,7 +93,7 @@ func aCrowd(seed uint64) crowd {
 	return c
 }
 
-// run lets all clients pull, and checks that each that stays gets its blob.
+// run lets all clients pull, and checks that each one that stays gets its blob.
 func (c crowd) run(t *testing.T) {
 	fills := crowdFills(c.Memory, len(c.Upstreams))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Hour)
@@ -224,7 +224,7 @@ func TestUnreadFillsMakeWay(t *testing.T) {
 		body := f.Open(t.Context(), 0)
 		_, err = io.ReadFull(body, make([]byte, 1))
 		require.NoError(t, err)
-		assert.Less(t, time.Since(began), 12*time.Minute/2, "it does not wait for the segments of others")
+		assert.Less(t, time.Since(began), 12*time.Minute/2, "the fill does not wait for the segments of others")
 		body.Close()
 	})
 }
@@ -238,11 +238,11 @@ func TestParkedFillContinues(t *testing.T) {
 		short, leave := context.WithTimeout(t.Context(), 10*time.Second)
 		defer leave()
 		require.Error(t, blob.pull(short, fills, 0))
-		time.Sleep(10 * time.Second) // beyond the grace, it goes on
+		time.Sleep(10 * time.Second) // longer than the grace period, but the fill continues
 		assert.Equal(t, 1, fills.Count())
 		require.NoError(t, other.pull(t.Context(), fills, 0))
 		require.NoError(t, blob.pull(t.Context(), fills, 0))
-		assert.Less(t, u.sent.Load(), int64(13*segmentSize), "at most what had not landed comes twice")
+		assert.Less(t, u.sent.Load(), int64(13*segmentSize), "only segments that had not landed are sent twice")
 	})
 }
 
@@ -263,7 +263,7 @@ func TestLongUnreadFillIsParked(t *testing.T) {
 		time.Sleep(59 * time.Second)
 		assert.Equal(t, 2, fills.Count())
 		time.Sleep(5 * time.Second)
-		assert.Equal(t, 1, fills.Count(), "the small one goes on")
+		assert.Equal(t, 1, fills.Count(), "the small fill continues")
 	})
 }
 
@@ -287,7 +287,7 @@ func TestFillsWaitForAPlace(t *testing.T) {
 		clients.Wait()
 		began = time.Now()
 		_, err = fills.Join(t.Context(), digest.FromBytes(late.content), late)
-		require.NoError(t, err, "those that nobody reads make way")
+		require.NoError(t, err, "fills without readers are parked")
 		assert.Less(t, time.Since(began), 10*time.Second)
 	})
 }

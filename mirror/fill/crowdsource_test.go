@@ -19,8 +19,8 @@ type crowded struct {
 	downloads int
 	ranges    string
 	breaks    float64       // chance that a connection breaks, for each piece
-	segment   time.Duration // that a segment takes
-	hangs     bool          // bodies bring nothing
+	segment   time.Duration // duration of a segment
+	hangs     bool          // bodies contain no bytes and do not end
 
 	sent      atomic.Int64 // bytes
 	now, most atomic.Int64 // downloads
@@ -30,7 +30,7 @@ type crowded struct {
 type crowdBlob struct {
 	*crowded
 	content []byte
-	claims  int64 // the size that is said; 0: the right one
+	claims  int64 // the announced size; 0: the right one
 	mu      sync.Mutex
 	dice    *rand.Rand
 }
@@ -48,7 +48,7 @@ func (b *crowdBlob) Size(ctx context.Context) (int64, error) {
 	return b.says(), sleep(ctx, 10*time.Millisecond)
 }
 
-// says is the size that the upstream claims.
+// says returns the size that the upstream announces.
 func (b *crowdBlob) says() int64 {
 	if b.claims != 0 {
 		return b.claims

@@ -22,9 +22,9 @@ import (
 	"github.com/entrepot-io/entrepot/upstream"
 )
 
-// twoPlaces is a source that has the blob from a place whose bytes are wrong, and from one whose bytes are right.
+// twoPlaces is a source with two places. The bytes of the first one are wrong.
 type twoPlaces struct {
-	*link // the right one
+	*link // the right place
 	wrong *link
 
 	mu      sync.Mutex
@@ -76,7 +76,7 @@ func (s *twoPlaces) DoubtAlso(names []string) {
 	s.doubted = s.doubted || slices.Contains(names, "wrong")
 }
 
-// askedWrong counts the requests to the place whose bytes are wrong.
+// askedWrong counts the requests to the wrong place.
 func (s *twoPlaces) askedWrong() int {
 	s.wrong.mu.Lock()
 	defer s.wrong.mu.Unlock()
@@ -108,7 +108,7 @@ func TestReadersWithoutBytesMoveOn(t *testing.T) {
 				d := digest.FromBytes(s.content)
 				f, err := p.Join(t.Context(), d, s)
 				require.NoError(t, err)
-				atEnd := f.Open(t.Context(), segmentSize-100) // kept back until all is verified
+				atEnd := f.Open(t.Context(), segmentSize-100) // held back until the blob is verified
 				defer atEnd.Close()
 				got, err := io.ReadAll(atEnd)
 				require.NoError(t, err)
@@ -129,11 +129,11 @@ func TestReadersWithoutBytesMoveOn(t *testing.T) {
 
 func TestReadersWithWrongBytesEndShort(t *testing.T) {
 	for name, refuse := range map[string]func(string, int) error{
-		"stored":            nil,
-		"unstored":          always("put", 1, backend.ErrFull),
-		"no leases":         always("put lease", 1, backend.ErrDenied),
-		"full in between":   always("put segment", 3, backend.ErrFull),
-		"denied in between": always("put lease", 2, backend.ErrDenied),
+		"stored":             nil,
+		"unstored":           always("put", 1, backend.ErrFull),
+		"no leases":          always("put lease", 1, backend.ErrDenied),
+		"full in mid-fill":   always("put segment", 3, backend.ErrFull),
+		"denied in mid-fill": always("put lease", 2, backend.ErrDenied),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -150,7 +150,7 @@ func TestReadersWithWrongBytesEndShort(t *testing.T) {
 				got, err = p.pull(t, s, s.content, 0, 0)
 				require.NoError(t, err)
 				assert.True(t, bytes.Equal(s.content, got))
-				assert.Equal(t, wrong, s.askedWrong(), "it is not asked again")
+				assert.Equal(t, wrong, s.askedWrong(), "the wrong place gets no further request")
 				time.Sleep(2 * time.Minute)
 				assert.Zero(t, p.Count())
 			})
@@ -187,7 +187,7 @@ func TestFollowersGetTheBlobFromAnotherPlace(t *testing.T) {
 	}
 }
 
-// What is known of the places outlives the process that has found it out.
+// Other processes learn from the lease which places are wrong.
 func TestDoubtsGoWithTheLease(t *testing.T) {
 	for pause := time.Duration(0); pause < time.Second; pause += 50 * time.Millisecond {
 		synctest.Test(t, func(t *testing.T) {
@@ -196,7 +196,7 @@ func TestDoubtsGoWithTheLease(t *testing.T) {
 			_, err := p.pull(t, mine, mine.content, 0, 0)
 			require.ErrorIs(t, err, fill.ErrBadBlob)
 			time.Sleep(pause)
-			p.Close() // what was begun in its place is handed over
+			p.Close() // hands over the fill that replaced it
 			got, err := p.on(t).pull(t, theirs, mine.content, 0, 0)
 			require.NoError(t, err)
 			assert.True(t, bytes.Equal(mine.content, got))
@@ -269,6 +269,6 @@ func TestDoubtsOutliveAFreeze(t *testing.T) {
 			}
 			require.NotErrorIs(t, err, fill.ErrBadBlob)
 		}
-		assert.Equal(t, 1, wrong, "requests for which the wrong place was asked")
+		assert.Equal(t, 1, wrong, "only one request used the wrong place")
 	})
 }

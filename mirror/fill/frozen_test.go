@@ -9,18 +9,18 @@ import (
 	"github.com/entrepot-io/entrepot/mirror/fill"
 )
 
-// errHop: there was an answer, and it said to ask again.
+// errHop: the response was a redirect to the same URL.
 var errHop = errors.New("the blob is not there yet")
 
 const (
-	// margin is what a request has left, of the time that its process runs, when it is answered.
+	// margin is how much of its process's running time a request has left when it gets its response.
 	margin = time.Second
-	// handingOver is how long a process may take after that, before it is frozen whatever it does.
+	// handingOver is how long a process runs after that before it is frozen.
 	handingOver = 10 * time.Second
 )
 
-// patience is how long a client may have to wait in all: where processes are frozen, each that is led astray costs a
-// request, and what a request has not brought the next has to.
+// patience is how long a client may have to wait in total. If processes freeze, each wrong turn costs a whole request, and
+// the next request has to fetch the rest.
 func (w *world) patience() time.Duration {
 	if w.Freezes > 0 {
 		return patience + time.Duration(w.Size/segmentSize+1)*(w.Freezes+handingOver)
@@ -28,7 +28,7 @@ func (w *world) patience() time.Duration {
 	return patience
 }
 
-// ask asks one replica once, in this world's way.
+// ask sends one request to one replica, in the way of this world.
 func (c *client) ask(r *replica) error {
 	if c.world.Freezes == 0 {
 		return c.read(r)
@@ -55,17 +55,17 @@ func (c *client) ask(r *replica) error {
 	case err != nil:
 		return fmt.Errorf("%w: %w", errNoHeaders, err)
 	}
-	// A redirect, which is followed though the process should be frozen by now.
+	// A redirect. The client follows it even if the process should be frozen by now.
 	return c.readFrom(context.Background(), r, got)
 }
 
-// rest has the process hand over all it is at, and then does what comes after that.
+// rest makes the process hand over all fills, and then does what follows.
 func (r *replica) rest(then func()) {
 	ctx, cancel := context.WithTimeout(context.Background(), handingOver)
 	defer cancel()
 	if err := r.fills.HandOver(ctx); err != nil {
 		r.world.logf("%s: not handed over: %v", r.name, err)
-		// It goes on when it is thawed, as after a pause.
+		// It continues when it is thawed, as after a pause.
 		r.world.mu.Lock()
 		r.world.hits["pause"]++
 		r.world.mu.Unlock()

@@ -20,7 +20,7 @@ import (
 	"github.com/entrepot-io/entrepot/mirror/layout"
 )
 
-// newFreezing are the fills of a process that may be frozen after each request.
+// newFreezing returns the fills of a process that may be frozen after each request.
 func newFreezing(t *testing.T, store backend.Store) *fill.Fills {
 	t.Helper()
 	fills := fill.New(fill.Config{
@@ -31,7 +31,7 @@ func newFreezing(t *testing.T, store backend.Store) *fill.Fills {
 	return fills
 }
 
-// request waits for the blob for so long, and then hands over. It returns how long each took, and the error of the wait.
+// request waits for the blob for a time, and then hands over. It returns how long each took, and the error of the wait.
 func request(t *testing.T, fills *fill.Fills, l *link, atMost time.Duration) (waited, handedOver time.Duration, err error) {
 	t.Helper()
 	began := time.Now()
@@ -51,7 +51,7 @@ func request(t *testing.T, fills *fill.Fills, l *link, atMost time.Duration) (wa
 
 func TestFillSurvivesFreezesBetweenRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// A segment takes 1.1 s with the answer to its request, so that each connection brings some in a request.
+		// A segment takes 1.1 s including latency, so each connection fetches some during a request.
 		store, l := new(memory.Store), newLink(40, 100)
 		mine, others := newFreezing(t, store), newFreezing(t, store)
 		requests := 0
@@ -61,15 +61,15 @@ func TestFillSurvivesFreezesBetweenRequests(t *testing.T) {
 			var waited, handedOver time.Duration
 			waited, handedOver, err = request(t, fills, l, 8*time.Second)
 			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-				require.ErrorIs(t, err, fill.ErrHandedOver, "it may end by itself when no segment can begin any more")
+				require.ErrorIs(t, err, fill.ErrHandedOver, "the wait may end early if no further segment can start")
 			}
 			assert.LessOrEqual(t, waited, 8*time.Second)
-			assert.Less(t, handedOver, 3*time.Second, "what could not be complete was not begun")
+			assert.Less(t, handedOver, 3*time.Second, "no segment starts that cannot complete")
 			time.Sleep(time.Hour)
 		}
 		t.Logf("%d requests", requests)
 		assert.Greater(t, requests, 2)
-		// Beyond one for each segment there may be those that were asked for ahead, and not read.
+		// Besides one request for each segment, look-ahead may have sent some whose responses nobody read.
 		assert.LessOrEqual(t, len(l.asked), 40+2*(requests-1), "%v", l.asked)
 		assert.True(t, l.room.TryAcquire(100), "all downloads have ended")
 	})
@@ -102,7 +102,7 @@ func TestLateRequestBeginsNoSegment(t *testing.T) {
 	})
 }
 
-// hung is a store that takes no segments until it goes on.
+// hung is a store whose writes of segments hang until it continues.
 type hung struct {
 	*memory.Store
 	goesOn chan struct{}
@@ -129,6 +129,6 @@ func TestHandOverDoesNotWaitForHangingStore(t *testing.T) {
 		assert.ErrorIs(t, fills.HandOver(ctx), context.DeadlineExceeded)
 		assert.Equal(t, 5*time.Second, time.Since(began))
 		close(store.goesOn)
-		require.NoError(t, fills.HandOver(t.Context()), "what was left is waited for by the next")
+		require.NoError(t, fills.HandOver(t.Context()), "the next handover waits for the rest")
 	})
 }

@@ -16,10 +16,10 @@ import (
 	"github.com/entrepot-io/entrepot/mirror/layout"
 )
 
-// The model runs the real code in worlds with a virtual clock, a simulated store, network and upstream, and all the bad
-// luck that a seed brings. It goes on with new seeds for a quarter of a minute, or for as many as ENTREPOT_TEST_SEEDS
-// says. ENTREPOT_TEST_SEED is the first of them, or the only one, which is then run some times over: all is the same
-// each time but epochs, a few pauses, and the order of what happens at once.
+// The model runs the real code in worlds with a virtual clock, a simulated store, network and upstream, and the bad luck of
+// a seed. It runs new seeds for 15 s, or as many as ENTREPOT_TEST_SEEDS. ENTREPOT_TEST_SEED is the first of them. Without
+// ENTREPOT_TEST_SEEDS it is the only one, and runs several times. Runs of a seed differ only in epochs, a few pauses, and the
+// order of simultaneous events.
 
 func TestWhateverHappensThePromisesHold(t *testing.T) {
 	first, seeds := setting(t, "ENTREPOT_TEST_SEED"), setting(t, "ENTREPOT_TEST_SEEDS")
@@ -48,17 +48,17 @@ func TestWhateverHappensThePromisesHold(t *testing.T) {
 	}
 }
 
-// In this history a source first claims too few bytes for a blob that then passes through. Whoever asks again later must
-// not join what can never be read to its end.
+// In this history a source first announces too few bytes for a blob that then passes through. Later requests must not join
+// a fill that nobody can read to its end.
 func TestFillEndsWhenTheSizeTurnsOutWrong(t *testing.T) { live(t, forecast(362)) }
 
-// In this history six readers share two downloads from a slow source that ignores ranges, and each begins at byte 0.
+// In this history six readers share two downloads from a slow source that ignores ranges, so each starts at byte 0.
 func TestSlowWholeSourceServesAllReaders(t *testing.T) { live(t, forecast(9000618)) }
 
-// In this history writes hang after a dead leader has stored wrong bytes, which nobody can delete then.
+// In this history writes hang after a dead leader has stored wrong bytes, so nobody can delete them.
 func TestBadSegmentsAreReadOnce(t *testing.T) { live(t, forecast(7000806)) }
 
-// In this history a bucket is full when the leader wants to give its lease back, after one of two endpoints sent another size.
+// In this history one of two endpoints sent another size, and the bucket is full when the leader wants to release its lease.
 func TestRejectedFillLeavesNoLeaseInFullBucket(t *testing.T) { live(t, forecast(1795717874202416793)) }
 
 func setting(t *testing.T, name string) uint64 {
@@ -71,7 +71,7 @@ func setting(t *testing.T, name string) uint64 {
 	return n
 }
 
-// live lets a world with this weather have its history.
+// live runs the history of a world with this weather.
 func live(t *testing.T, w weather) {
 	clients, transports := registries(w)
 	synctest.Test(t, func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestLeaderWithoutALookLeavesItsState(t *testing.T) {
 	w.Seed, w.Replicas, w.Clients = 1795475239322656764, 3, 7
 	w.Size, w.Memory, w.Connections = 77415, segmentSize, 1
 	w.Latency, w.Segment = 2678*time.Microsecond, 81234*time.Microsecond
-	// The first hands over after one segment; its successor is stopped in its first look, while others read that segment.
+	// The first leader hands over after one segment. Its successor stops in its first lookup, while others read that segment.
 	w.Strikes = []strike{{Does: "close", At: "put lease", Nth: 2}, {Does: "pause", At: "stat blob", Nth: 4, Pauses: 4251 * time.Millisecond}}
 	live(t, w)
 }

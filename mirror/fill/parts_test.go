@@ -3,7 +3,7 @@ package fill_test
 import (
 	"bytes"
 	"context"
-	_ "crypto/sha512" // the digest of the test
+	_ "crypto/sha512" // for the test's digest
 	"io"
 	"log/slog"
 	"strings"
@@ -21,7 +21,7 @@ import (
 	"github.com/entrepot-io/entrepot/mirror/layout"
 )
 
-// swapping is a store that cannot compose, and in which a stored segment is replaced before the blob is made of it.
+// swapping is a store that cannot compose, and that replaces a stored segment before the blob is assembled.
 type swapping struct {
 	backend.Store
 	swapped []string
@@ -46,7 +46,7 @@ func (s *swapping) Put(ctx context.Context, key string, body io.Reader, size int
 	return s.Store.Put(ctx, key, body, size, o)
 }
 
-// The store checks no SHA-512: the ETags alone keep a segment that was replaced out of the blob.
+// The store does not verify SHA-512. Only the ETags keep a replaced segment out of the blob.
 func TestReplacedSegmentStaysOutOfTheBlob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &swapping{Store: struct{ backend.Store }{&memory.Store{}}}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A store that is restarted is away for some seconds. Readers that have begun notice a pause, and the upstream nothing.
+// A restart takes a store away for some seconds. Current readers notice only a pause, and the upstream nothing.
 func TestFillSurvivesAStoreOutage(t *testing.T) {
 	for _, size := range []int{segmentSize - 7, 10 * segmentSize, 30*segmentSize + 1} {
 		for _, lasts := range []time.Duration{time.Second, 4 * time.Second, 8 * time.Second} {

@@ -13,8 +13,8 @@ import (
 	"github.com/entrepot-io/entrepot/upstream"
 )
 
-// In worlds with Bad the upstream has two endpoints, and the real client of registries chooses between them: the first
-// sends something else than the blob, always or sometimes, and never stops. The second is honest.
+// In worlds with Bad, the upstream has two endpoints, and the real registry client chooses between them. The first one sends
+// wrong bytes, always or sometimes, and never stops. The second is honest.
 
 const badHost, goodHost = "bad.example", "good.example"
 
@@ -33,10 +33,10 @@ func (c chosen) Open(ctx context.Context, offset, end int64) (*upstream.Part, er
 	return c.Blob.Open(ctx, offset, end)
 }
 
-// places answers requests to the endpoints as source does.
+// places answers requests to the endpoints like source.
 type places struct{ *replica }
 
-// registries are the clients of registries for all replicas of a world. They have goroutines, which cannot be in a bubble.
+// registries are the registry clients of all replicas of a world. Their goroutines never end, so they cannot be in a bubble.
 func registries(w weather) (all []*upstream.Registry, transports []*places) {
 	if w.Bad == 0 {
 		return nil, nil
@@ -56,7 +56,7 @@ func registries(w weather) (all []*upstream.Registry, transports []*places) {
 	return all, transports
 }
 
-// chooses makes the source of a replica for one that asks for the blob.
+// chooses returns the source of a replica for one request of the blob.
 func (r *replica) chooses() fill.Source {
 	repo, err := upstream.ParseRepository("upstream", "app")
 	if err != nil {
@@ -80,7 +80,7 @@ func (p *places) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	from := source{p.replica, req.URL.Host == badHost}
-	if offset == 0 && end == 1 { // for the size: it is no download
+	if offset == 0 && end == 1 { // a request for the size is no download
 		size, err := from.Size(req.Context())
 		resp.StatusCode, resp.ContentLength = http.StatusPartialContent, -1
 		resp.Header.Set("Content-Range", fmt.Sprintf("bytes 0-0/%d", size))
@@ -90,7 +90,7 @@ func (p *places) RoundTrip(req *http.Request) (*http.Response, error) {
 	refused := new(upstream.Error)
 	switch {
 	case errors.As(err, &refused) && refused.Status == http.StatusPartialContent:
-		resp.StatusCode = refused.Status // and another range
+		resp.StatusCode = refused.Status // with another range
 		return resp, nil
 	case errors.As(err, &refused):
 		resp.StatusCode = refused.Status

@@ -35,7 +35,7 @@ type refusing struct {
 
 	mu     sync.Mutex
 	events map[string]int
-	over   chan struct{} // ends what hangs
+	over   chan struct{} // ends hanging calls when closed
 }
 
 var (
@@ -98,7 +98,7 @@ func (s *refusing) Delete(ctx context.Context, key string) error {
 	return s.Store.Delete(ctx, key)
 }
 
-// left lists what is in the store.
+// left lists the keys in the store.
 func (s *refusing) left(t *testing.T) (left []string) {
 	t.Helper()
 	for o, err := range s.List(context.Background(), "", "") {
@@ -108,7 +108,7 @@ func (s *refusing) left(t *testing.T) (left []string) {
 	return left
 }
 
-// port is a process with such a store, whose time is virtual.
+// port is a process with such a store and virtual time.
 type port struct {
 	*fill.Fills
 	store *refusing
@@ -131,7 +131,7 @@ func newPort(t *testing.T, memorySize int64, refuse func(event string, nth int) 
 	return p
 }
 
-// pull reads the blob from an offset on, pausing after each read, and returns what came.
+// pull reads the blob from an offset, with a pause after each read, and returns what arrived.
 func (p *port) pull(t *testing.T, l fill.Source, content []byte, offset int64, pause time.Duration) ([]byte, error) {
 	t.Helper()
 	f, err := p.Join(t.Context(), digest.FromBytes(content), l)
@@ -155,7 +155,7 @@ func (p *port) pull(t *testing.T, l fill.Source, content []byte, offset int64, p
 	}
 }
 
-// always refuses one kind of call from its nth on.
+// always refuses one kind of call, starting with the nth.
 func always(kind string, from int, err error) func(string, int) error {
 	return func(event string, nth int) error {
 		if strings.HasPrefix(event, kind) && nth >= from {
@@ -167,19 +167,19 @@ func always(kind string, from int, err error) func(string, int) error {
 
 func TestRefusedBlobPassesThrough(t *testing.T) {
 	for name, refuse := range map[string]func(string, int) error{
-		"full for all":                always("put", 1, backend.ErrFull),
-		"read-only for all":           always("put", 1, backend.ErrReadOnly),
-		"all denied":                  func(event string, _ int) error { return denyWrites(event) },
-		"all writes fail":             always("put", 1, errTrouble),
-		"all writes hang":             always("put", 1, errHang),
-		"full for segments":           always("put segment", 1, backend.ErrFull),
-		"full in the middle":          always("put segment", 3, backend.ErrFull),
-		"segments fail in the middle": always("put segment", 3, errTrouble),
-		"segments hang in the middle": always("put segment", 3, errHang),
-		"segments hang for good":      always("put segment", 3, errDeaf),
-		"leases refused later":        always("put lease", 2, backend.ErrDenied),
-		"leases fail later":           always("put lease", 2, errTrouble),
-		"leases refused":              always("put lease", 1, backend.ErrFull),
+		"full for all":              always("put", 1, backend.ErrFull),
+		"read-only for all":         always("put", 1, backend.ErrReadOnly),
+		"all denied":                func(event string, _ int) error { return denyWrites(event) },
+		"all writes fail":           always("put", 1, errTrouble),
+		"all writes hang":           always("put", 1, errHang),
+		"full for segments":         always("put segment", 1, backend.ErrFull),
+		"full in mid-fill":          always("put segment", 3, backend.ErrFull),
+		"segments fail in mid-fill": always("put segment", 3, errTrouble),
+		"segments hang in mid-fill": always("put segment", 3, errHang),
+		"segments hang for good":    always("put segment", 3, errDeaf),
+		"leases refused later":      always("put lease", 2, backend.ErrDenied),
+		"leases fail later":         always("put lease", 2, errTrouble),
+		"leases refused":            always("put lease", 1, backend.ErrFull),
 		"blobs refused": func(event string, _ int) error {
 			if event == "put blob" || event == "compose" {
 				return backend.ErrFull
@@ -225,7 +225,7 @@ func TestRefusedBlobPassesThrough(t *testing.T) {
 	}
 }
 
-// denyWrites is a policy that permits only to read.
+// denyWrites is a policy that permits only reads.
 func denyWrites(event string) error {
 	if strings.HasPrefix(event, "put") || strings.HasPrefix(event, "delete") || event == "compose" {
 		return &backend.PermissionError{Action: "s3:" + event}
@@ -278,7 +278,7 @@ func TestSlowClientDoesNotDelayAFastOne(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			got, err := p.pull(t, l, l.content, 0, time.Minute) // it is stalled most of the time
+			got, err := p.pull(t, l, l.content, 0, time.Minute) // stalled most of the time
 			assert.NoError(t, err)
 			assert.True(t, bytes.Equal(l.content, got))
 		}()
@@ -289,7 +289,7 @@ func TestSlowClientDoesNotDelayAFastOne(t *testing.T) {
 		require.True(t, bytes.Equal(l.content, got))
 		assert.Less(t, time.Since(began), 2*20*(10*roundTrip+roundTrip))
 		time.Sleep(time.Minute)
-		assert.Zero(t, p.Count(), "nothing is kept for the slow one")
+		assert.Zero(t, p.Count(), "nothing is kept for the slow client")
 		<-done
 		assert.True(t, l.room.TryAcquire(100), "all downloads have ended")
 	})
@@ -307,7 +307,7 @@ func TestStalledClientHoldsNoSlot(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(l.content, got))
 		time.Sleep(time.Minute)
-		_, err = io.ReadFull(stalled, make([]byte, 100)) // which has to be fetched once more
+		_, err = io.ReadFull(stalled, make([]byte, 100)) // needs another fetch
 		require.NoError(t, err)
 		assert.False(t, l.room.TryAcquire(1))
 		time.Sleep(20 * time.Second)
@@ -355,7 +355,7 @@ func TestCloseDoesNotWaitForHangingStore(t *testing.T) {
 	}
 }
 
-// Sixteen turns to store a segment are all there are.
+// Only sixteen segments can be stored at a time.
 func TestHangingStoreDoesNotStopOtherFills(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPort(t, 200*segmentSize, always("put segment", 1, errHang))
@@ -386,7 +386,7 @@ func TestRepeatedRefusalIsFinal(t *testing.T) {
 	})
 }
 
-// The lease is given up while the store takes its time with the blob, which it takes at last.
+// The leader gives up its lease while the store is slow to accept the blob. In the end the store accepts it.
 func TestLateStoredBlobCountsAsStored(t *testing.T) {
 	for _, segments := range []int{1, 6} {
 		synctest.Test(t, func(t *testing.T) {
@@ -421,7 +421,7 @@ type statusError int
 func (statusError) Error() string         { return "refused" }
 func (s statusError) HTTPStatusCode() int { return int(s) }
 
-// A leader on another replica finds its store full, in the middle.
+// The leader, on another replica, finds the store full in mid-fill.
 func TestFollowersFetchWhenTheLeaderGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLink(30, 100)
@@ -444,7 +444,7 @@ func TestFollowersFetchWhenTheLeaderGivesUp(t *testing.T) {
 	})
 }
 
-// contradicting is a store whose HEAD of blobs says something else.
+// contradicting is a store whose HEAD of a blob returns a wrong size.
 type contradicting struct {
 	*refusing
 	size atomic.Int64
@@ -502,7 +502,7 @@ func TestContradictingStoredSizeIsIgnored(t *testing.T) {
 	}
 }
 
-// One failed write of a lease is no reason to fetch a blob that another replica may be fetching.
+// After one failed write of a lease, a replica must not fetch a blob that another replica may be fetching.
 func TestLeaseTakenAfterOneFailedWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLink(3, 100)

@@ -113,7 +113,7 @@ func TestRefetchedBytesMustBeTheSame(t *testing.T) {
 			assert.Less(t, len(got), len(l.content)-1024)
 		}()
 		time.Sleep(time.Second)
-		got, err := p.pull(t, source, l.content, 0, 0) // ends, right or short, before or after the slow one has found out
+		got, err := p.pull(t, source, l.content, 0, 0) // ends complete or short, before or after the slow client notices
 		if err == nil {
 			assert.True(t, bytes.Equal(l.content, got))
 		}

@@ -25,8 +25,8 @@ var (
 	errLost error = &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
 )
 
-// replica is a process: real fills, and between them and the world a network that has its ways. All that a process
-// does to the world it does by calls, so a pause or its death is in those.
+// replica is a process: real fills, and an unreliable network between them and the world. A process affects the world only
+// by calls, so it pauses and dies in calls.
 type replica struct {
 	world *world
 	name  string
@@ -43,15 +43,15 @@ type replica struct {
 	closed bool
 	paused bool          // at least once
 	rested bool          // at least once
-	frozen chan struct{} // closed when the process is thawed; nil: it runs
+	frozen chan struct{} // closed when the process thaws; nil: it runs
 
-	busy chan struct{} // has one element while a request is answered; see weather.Freezes
+	busy chan struct{} // has one element while the process answers a request; see weather.Freezes
 }
 
 func newReplica(w *world, name string) *replica {
 	r := &replica{world: w, name: name, died: make(chan struct{}), busy: make(chan struct{}, 1)}
 	var store backend.Store = r
-	if !w.Composes && w.Seed%2 == 0 { // else it says so when it is asked
+	if !w.Composes && w.Seed%2 == 0 { // otherwise the store answers that it cannot
 		store = struct{ backend.Store }{r}
 	}
 	r.fills = fill.New(fill.Config{
@@ -64,7 +64,7 @@ func newReplica(w *world, name string) *replica {
 	return r
 }
 
-// gone reports whether clients cannot reach it any more.
+// gone reports whether clients can no longer reach it.
 func (r *replica) gone() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -84,8 +84,8 @@ func (r *replica) isDead() bool {
 	return r.dead
 }
 
-// awake waits until the process runs, which a dead one does when the world is over. A context does not matter: a
-// process that is stopped does not look at it.
+// awake waits until the process runs. If the process is dead, awake waits until the world is over, and returns errDead. It
+// ignores contexts, as a stopped process does.
 func (r *replica) awake() error {
 	for {
 		r.mu.Lock()
@@ -109,7 +109,7 @@ func (r *replica) awake() error {
 	}
 }
 
-// meet carries out a strike that waits for this event, and reports whether there was one.
+// meet carries out the strike that waits for this event, and reports whether there is one.
 func (r *replica) meet(event string, after bool) (hit bool) {
 	w := r.world
 	name := event
@@ -132,7 +132,7 @@ func (r *replica) meet(event string, after bool) (hit bool) {
 func (r *replica) suffer(s strike) {
 	does := s.Does
 	if others := len(r.world.live()); others < 2 && (does == "die" || does == "close") {
-		does = "pause" // one has to live
+		does = "pause" // one replica must survive
 	}
 	r.world.logf("%s: %s at %s, after=%t", r.name, does, s.At, s.After)
 	if r.world.stateless() {
@@ -160,7 +160,7 @@ func (r *replica) suffer(s strike) {
 	}
 }
 
-// event names a call by what it is about.
+// event names a call by its method and kind of object.
 func event(method, key string) string {
 	switch {
 	case strings.HasSuffix(key, "/lease"):
@@ -171,8 +171,8 @@ func event(method, key string) string {
 	return method + " segment"
 }
 
-// call brings a request to the store, and its answer back, as networks do. effect is what the store does, and whether
-// it may come late: when the one who asked is dead, or was stopped since.
+// call carries a request to the store and its response back, like a network. effect is what the store does. It may happen
+// late: after the caller has died or stopped.
 func call[T any](ctx context.Context, r *replica, event, key string, effect func(late bool) (T, error)) (T, error) {
 	var none T
 	if err := r.awake(); err != nil {
@@ -190,7 +190,7 @@ func call[T any](ctx context.Context, r *replica, event, key string, effect func
 		}()
 	}
 	hit := r.meet(event, false)
-	if r.isDead() || dice.IntN(2) == 0 { // a request that was not sent before the strike
+	if r.isDead() || dice.IntN(2) == 0 { // the request was not sent before the strike
 		if r.isDead() && dice.IntN(2) == 0 {
 			later()
 		}
@@ -202,7 +202,7 @@ func call[T any](ctx context.Context, r *replica, event, key string, effect func
 		if dice.IntN(2) == 0 {
 			later()
 		}
-		_ = r.awake() // one that has died learns of it by its next call
+		_ = r.awake() // a dead process notices in its next call
 		return none, err
 	}
 	if r.isDead() && dice.IntN(2) == 0 {
@@ -262,10 +262,10 @@ func short(err error) string {
 	return "ok"
 }
 
-// slowest is the slowest way; longer ones are losses.
+// slowest is the longest travel time. Longer ones are losses.
 const slowest = 1500 * time.Millisecond
 
-// travel takes one way between a replica and the store.
+// travel waits for one way between a replica and the store.
 func (w *world) travel(ctx context.Context, dice *rand.Rand) error {
 	d := time.Duration(float64(w.Latency) * dice.ExpFloat64())
 	if !w.calm() && dice.IntN(50) == 0 {
@@ -370,7 +370,7 @@ func (r *replica) Get(ctx context.Context, key string, part backend.Range) (io.R
 	return &arriving{ctx, r, got.body, r.world.roll(r.name, "body", event("get", key))}, got.object, nil
 }
 
-// arriving is an object's body on its way from the store.
+// arriving is an object's body in transit from the store.
 type arriving struct {
 	ctx     context.Context
 	replica *replica

@@ -46,7 +46,7 @@ func TestImpossibleSizesAreRefused(t *testing.T) {
 	}
 }
 
-// hinted is a blob of which a manifest says another size.
+// hinted is a blob with another size in a manifest.
 type hinted struct {
 	*crowdBlob
 	hint int64

@@ -13,16 +13,16 @@ import (
 
 var errBroken = errors.New("connection reset by peer")
 
-// liars stop lying after this time, so that a blob can be landed at last.
+// liars is how long sources lie. Then the blob can land.
 const liars = 30 * time.Second
 
 // source is the upstream, or one endpoint of it, as one replica sees it.
 type source struct {
 	*replica
-	bad bool // it is the endpoint that lies
+	bad bool // this is the endpoint that lies
 }
 
-// foresighted is a source that says how large the blob should be.
+// foresighted is a source that knows the expected size.
 type foresighted struct{ source }
 
 func (s foresighted) Expect() int64 { return s.world.Expects }
@@ -110,7 +110,7 @@ func (s source) Open(ctx context.Context, offset, end int64) (*upstream.Part, er
 	return part, nil
 }
 
-// lie makes of a response another that is not the blob's.
+// lie turns a response into one that is not the blob's.
 func (s source) lie(dice *rand.Rand, part *upstream.Part, data []byte) []byte {
 	lie := append([]byte(nil), data...)
 	what := dice.IntN(5)
@@ -121,9 +121,9 @@ func (s source) lie(dice *rand.Rand, part *upstream.Part, data []byte) []byte {
 	case what == 1 && !part.Ranged: // another blob, longer or shorter
 		lie = append(lie[:dice.IntN(len(lie)+1)], make([]byte, dice.IntN(2*segmentSize))...)
 		part.Size = int64(len(lie))
-	case what == 2: // more than was announced
+	case what == 2: // more bytes than announced
 		lie = append(lie, 1)
-	case what == 3 && part.Ranged: // of something that has another size
+	case what == 3 && part.Ranged: // a part of another blob, with another size
 		part.Size += dice.Int64N(100) - 50
 	case len(lie) > 0:
 		lie[dice.IntN(len(lie))]++
@@ -132,7 +132,7 @@ func (s source) lie(dice *rand.Rand, part *upstream.Part, data []byte) []byte {
 	return lie
 }
 
-// transfer is a response's body on its way.
+// transfer is a response's body in transit.
 type transfer struct {
 	ctx    context.Context
 	source source

@@ -8,7 +8,7 @@ import (
 	"github.com/entrepot-io/entrepot/mirror/lease"
 )
 
-// abilities are those of a store of which it is known whether it can hold leases.
+// abilities returns the Abilities of a store with known support for leases.
 func abilities(store backend.Store, leases bool) *ability.Abilities {
 	return ability.New(ability.Config{
 		Store: store, Log: slog.New(slog.DiscardHandler), Support: &lease.Support{Able: leases, Reason: "not in this test"},

@@ -17,7 +17,7 @@ import (
 	"github.com/entrepot-io/entrepot/mirror/lease"
 )
 
-// A successor deletes the segments of a leader that is paused just before it composes the blob.
+// A successor deletes the segments of a leader that pauses just before it composes the blob.
 func TestTakeoverBeforeComposeIsNoStoreFailure(t *testing.T) {
 	for name, stored := range map[string]bool{"successor has stored the blob": true, "successor is filling": false} {
 		t.Run(name, func(t *testing.T) {

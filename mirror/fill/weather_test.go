@@ -15,7 +15,7 @@ const (
 
 const segmentSize = 4 << 10
 
-// weather is all that differs between worlds, but for what happens by chance.
+// weather is everything that differs between worlds, except for random events.
 type weather struct {
 	Seed        uint64
 	Replicas    int
@@ -26,45 +26,45 @@ type weather struct {
 	Leases      bool
 	Composes    bool          // the store can compose
 	Skew        time.Duration // of the store's clock
-	Latency     time.Duration // mean way of a request to the store, and of its answer
-	Segment     time.Duration // that a segment takes from the upstream over one connection
+	Latency     time.Duration // mean travel time of a request to the store, and of its response
+	Segment     time.Duration // duration of a segment from the upstream over one connection
 	Ranges      string
 	TellsSize   bool
-	Expects     int64         // bytes that the blob should have, as somebody has said; 0: nobody has
-	Downloads   int           // that a replica may have of the upstream at one time
-	Breaks      float64       // chance that a connection breaks, for each piece that is read
-	Lies        float64       // chance that a response is not what was asked for
-	Bad         float64       // likewise of the first of two endpoints, which never stops; 0: there is one
-	Losses      float64       // chance that a call of the store goes wrong
-	Freezes     time.Duration // after so long a request is answered, and the process is frozen until the next; 0: never
+	Expects     int64         // bytes that a manifest says; 0: no manifest
+	Downloads   int           // that a replica may have from the upstream at a time
+	Breaks      float64       // chance that a connection breaks, for each read
+	Lies        float64       // chance that a response is wrong
+	Bad         float64       // the same for the first of two endpoints, which never stops lying; 0: one endpoint
+	Losses      float64       // chance that a call to the store fails
+	Freezes     time.Duration // after this time a request is answered, and the process freezes until the next; 0: never
 	Strikes     []strike
 	Outage      outage
 	Refusal     refusal
 }
 
-// refusal is what the store does to writes from some time on. The zero value is nothing.
+// refusal is what the store does to writes after some time. The zero value is nothing.
 type refusal struct {
-	Of   string // the event that it concerns, or the beginning of its name; empty: none
+	Of   string // the event that it concerns, or a prefix of its name; empty: none
 	As   string // full, fails, hangs
 	From time.Duration
 }
 
-// outage is a time in which the store is out of reach for everybody. The zero value is none.
+// outage is a time in which no replica can reach the store. The zero value is none.
 type outage struct{ From, Lasts time.Duration }
 
-// strike is what befalls the replica that does something for the nth time, all replicas' times counted together.
+// strike is an event that hits the replica that does something for the nth time, counted over all replicas.
 type strike struct {
-	Does   string // pause, die, close, rest (hand over, and go on)
+	Does   string // pause, die, close, rest (hand over and continue)
 	At     string // the event, such as "put segment"
-	After  bool   // after its effect and not before
+	After  bool   // after its effect instead of before
 	Nth    int
 	Pauses time.Duration
 }
 
-// latest is how long after it was sent a write can still take effect.
+// latest is how long after its request a write can still take effect.
 const latest = 40 * time.Second
 
-// forecast makes the weather of a seed.
+// forecast returns the weather of a seed.
 func forecast(seed uint64) weather {
 	r := rand.New(rand.NewPCG(seed, 0))
 	chance := func(p float64) bool { return r.Float64() < p }
@@ -85,7 +85,7 @@ func forecast(seed uint64) weather {
 		Downloads:   32,
 	}
 	if !w.TellsSize {
-		w.Segment /= 50 // no answer can begin before a good part of the blob is here
+		w.Segment /= 50 // no response starts before a large part of the blob has arrived
 	}
 	w.Memory = int64(1+r.IntN(8)) * segmentSize
 	if chance(0.1) {
@@ -106,7 +106,7 @@ func forecast(seed uint64) weather {
 	if chance(0.3) {
 		w.Breaks = 0.1 * r.Float64()
 		if w.Ranges != rangesGiven {
-			w.Breaks /= 50 // all begins anew with each
+			w.Breaks /= 50 // each one starts the transfer again
 		}
 	}
 	if chance(0.4) {
@@ -115,7 +115,7 @@ func forecast(seed uint64) weather {
 	if chance(0.2) {
 		w.Losses = 0.06 * r.Float64()
 		if !w.Leases {
-			w.Losses /= 20 // nothing is kept of an attempt
+			w.Losses /= 20 // a failed attempt leaves nothing
 		}
 	}
 	if chance(0.8) {
@@ -125,7 +125,7 @@ func forecast(seed uint64) weather {
 	}
 	if chance(0.25) {
 		w.freeze(r)
-	} else if chance(0.1) { // everything is scarce
+	} else if chance(0.1) { // memory and downloads are scarce
 		w.Ranges, w.Breaks, w.Memory, w.Downloads = rangesIgnored, 0.005*r.Float64(), int64(1+r.IntN(2))*segmentSize, 1+r.IntN(2)
 	}
 	if chance(0.15) {
@@ -134,18 +134,18 @@ func forecast(seed uint64) weather {
 			As:   []string{"full", "fails", "hangs"}[r.IntN(3)],
 			From: between(r, time.Millisecond, 60*time.Second),
 		}
-		w.Freezes = 0 // nothing reaches clients past the store then
+		w.Freezes = 0 // a frozen process cannot pass blobs through
 	}
-	// By dice of its own: the histories of old seeds stay as they are.
+	// Its own dice, so that the histories of old seeds stay the same.
 	if places := rand.New(rand.NewPCG(seed, 1)); w.Lies == 0 && places.Float64() < 0.3 {
 		w.Bad = min(1, 0.1+2*places.Float64())
 	}
 	return w
 }
 
-// freeze changes the weather so that a process runs only while it answers a request, one at a time. Then nobody promises
-// progress if a segment, or without ranges the whole blob, takes longer than a request, or if there is no lease to keep
-// what is done.
+// freeze changes the weather so that a process runs only while it answers a request, one at a time. Then there is no promise
+// of progress if a segment, or without ranges the whole blob, takes longer than a request, or if no lease can keep the
+// progress.
 func (w *weather) freeze(r *rand.Rand) {
 	w.Leases, w.Memory = true, max(w.Memory, 2*segmentSize)
 	takes := w.Segment
@@ -175,7 +175,7 @@ func aStrike(r *rand.Rand, segments int) strike {
 	return s
 }
 
-// between is evenly spread over the orders of magnitude.
+// between returns a duration, evenly distributed over the orders of magnitude.
 func between(r *rand.Rand, least, most time.Duration) time.Duration {
 	d := time.Duration(float64(least) * math.Pow(float64(most)/float64(least), r.Float64()))
 	return d.Round(time.Microsecond)

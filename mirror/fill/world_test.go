@@ -24,9 +24,9 @@ import (
 	"github.com/entrepot-io/entrepot/mirror/layout"
 )
 
-// world is one history of one blob: replicas that share a store and an upstream, their clients, and what befalls them.
-// It lives in a bubble of testing/synctest, in which hours take milliseconds. What is left to chance depends on the
-// seed, and on what is done for which time, but not on the order in which the scheduler runs what happens at once.
+// world is one history of one blob: replicas that share a store and an upstream, their clients, and the events that hit
+// them. It runs in a bubble of testing/synctest, in which hours take milliseconds. Chance depends on the seed and on how
+// often each event has happened, but not on the order in which the scheduler runs simultaneous events.
 type world struct {
 	t *testing.T
 	weather
@@ -35,16 +35,16 @@ type world struct {
 	store    *memory.Store
 	replicas []*replica
 	began    time.Time
-	peaceful atomic.Bool   // nothing goes wrong any more
-	robbed   atomic.Bool   // something was deleted late, which no store can make depend on what is there
-	unbegun  atomic.Bool   // some replica was lost before the lease said how large the blob is
-	over     chan struct{} // closed when the dead may be buried
+	peaceful atomic.Bool   // nothing goes wrong from now on
+	robbed   atomic.Bool   // a delete took effect late; stores have no conditional deletes
+	unbegun  atomic.Bool   // a replica was lost before the lease contained the blob's size
+	over     chan struct{} // closed when the goroutines of dead replicas may end
 
 	mu      sync.Mutex
 	rolls   map[string]uint64
-	events  map[string]int    // that strikes may have hit, so far
-	hits    map[string]int    // strikes that did hit, by what they did
-	late    map[string]bool   // keys whose last write came from one who did not wait for it any more
+	events  map[string]int    // so far, for strikes
+	hits    map[string]int    // strikes so far, by what they did
+	late    map[string]bool   // keys whose last writer no longer waited for its write
 	writers map[string]string // replica that last wrote the key
 	served  []int             // how often the upstream sent each byte
 	trace   []string
@@ -57,7 +57,7 @@ func newWorld(t *testing.T, w weather) *world {
 	began := time.Now()
 	world := &world{
 		t: t, weather: w, content: content, digest: digest.FromBytes(content), began: began,
-		// No replica's clock has anything to do with the store's.
+		// The store's clock is unrelated to those of replicas.
 		store: &memory.Store{Now: func() time.Time { return time.Now().Add(w.Skew) }},
 		over:  make(chan struct{}),
 		rolls: map[string]uint64{}, events: map[string]int{}, hits: map[string]int{}, late: map[string]bool{},
@@ -79,7 +79,7 @@ func (w *world) roll(event ...string) *rand.Rand {
 	return rand.New(rand.NewChaCha8(sha256.Sum256(fmt.Appendf(nil, "%d|%s|%d", w.Seed, name, n))))
 }
 
-// fail tells of a promise that was broken, with all that led to it.
+// fail reports a broken promise, with the trace that led to it.
 func (w *world) fail(format string, args ...any) {
 	w.logf("BROKEN: "+format, args...)
 	w.mu.Lock()
@@ -96,7 +96,7 @@ func (w *world) logf(format string, args ...any) {
 	w.trace = append(w.trace, fmt.Sprintf("%10.3fs  ", time.Since(w.began).Seconds())+fmt.Sprintf(format, args...))
 }
 
-// Write takes the program's log into the trace.
+// Write adds the program's log to the trace.
 func (w *world) Write(line []byte) (int, error) {
 	w.logf("%s", strings.TrimSpace(string(line)))
 	return len(line), nil
@@ -125,7 +125,7 @@ func (w *world) out() bool {
 	return since >= 0 && since < w.Outage.Lasts
 }
 
-// refuses does to a write what the weather says.
+// refuses applies the weather's refusal to a write.
 func (w *world) refuses(ctx context.Context, event string) error {
 	if w.Refusal.Of == "" || !strings.HasPrefix(event, w.Refusal.Of) && !(w.Refusal.Of == "put" && event == "compose") ||
 		w.peaceful.Load() || time.Since(w.began) < w.Refusal.From {
@@ -142,10 +142,10 @@ func (w *world) refuses(ctx context.Context, event string) error {
 	return errLost
 }
 
-// calm reports whether nothing befalls replicas, and no answer of the store is lost.
+// calm reports whether no event hits replicas, and no response of the store is lost.
 func (w *world) calm() bool { return len(w.Strikes) == 0 && w.Losses == 0 && w.Refusal.Of == "" }
 
-// wrote is called after each write's effect on the store: whatever becomes visible has to be what its key says.
+// wrote is called after each write's effect on the store. It checks that visible objects match their keys.
 func (w *world) wrote(r *replica, key string, late bool) {
 	w.mu.Lock()
 	w.late[key], w.writers[key] = late, r.name
@@ -158,7 +158,7 @@ func (w *world) wrote(r *replica, key string, late bool) {
 		w.fail("%s: %v", key, err)
 		return
 	}
-	data, _ := io.ReadAll(body) // of memory
+	data, _ := io.ReadAll(body) // cannot fail in memory
 	if sum := sha256.Sum256(data); layout.Public.Blob(digest.NewDigestFromEncoded(digest.SHA256, hex.EncodeToString(sum[:]))) != key {
 		w.fail("%s made visible %d bytes that are not the blob", r.name, len(data))
 	}
@@ -175,7 +175,7 @@ func (w *world) live() []*replica {
 	return live
 }
 
-// struckBy counts the strikes that have hit.
+// struckBy counts the strikes so far.
 func (w *world) struckBy(kinds ...string) (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -185,45 +185,45 @@ func (w *world) struckBy(kinds ...string) (n int) {
 	return n
 }
 
-// stateless reports whether the lease says nothing yet of the blob.
+// stateless reports whether the lease contains nothing about the blob yet.
 func (w *world) stateless() bool {
 	body, _, err := w.store.Get(context.Background(), layout.Public.FillLease(w.digest), backend.Range{})
 	if err != nil {
 		return true
 	}
-	data, _ := io.ReadAll(body) // of memory
+	data, _ := io.ReadAll(body) // cannot fail in memory
 	return !bytes.Contains(data, []byte("segmentSize"))
 }
 
-// run lets the world's history happen and checks what is left at its end.
+// run runs the world's history and checks the result.
 func (w *world) run() {
 	var clients sync.WaitGroup
 	for n := range w.Clients {
 		clients.Go(func() { w.client(n) })
 	}
 	clients.Wait()
-	// Whatever has happened, the next request is served, and what it finds or brings is there for all.
+	// After any history, the next request is served, and the blob is then stored.
 	w.peaceful.Store(true)
 	w.client(w.Clients)
 	w.settle()
-	time.Sleep(2 * time.Minute) // the store may have failed so often that it is left alone for a while
-	w.client(w.Clients)         // where that one joined what was failing already
+	time.Sleep(2 * time.Minute) // after many failures, replicas leave the store alone for a while
+	w.client(w.Clients)         // in case the first one joined a failing fill
 	w.settle()
-	time.Sleep(latest + time.Minute) // all that was on its way has arrived
+	time.Sleep(latest + time.Minute) // until all late writes have arrived
 	w.checkBucket()
 	w.checkServed()
 	close(w.over)
 	for _, r := range w.replicas {
 		r.fills.Close()
-		synctest.Wait() // readers of a dead replica notice that the world is over
+		synctest.Wait() // until readers of dead replicas notice that the world is over
 		if downloads := r.downloads.Load(); downloads != 0 {
 			w.fail("%s keeps %d downloads", r.name, downloads)
 		}
 	}
-	time.Sleep(10 * time.Minute) // the tries of those who were with the dead come to their end
+	time.Sleep(10 * time.Minute) // until the retries of clients of dead replicas end
 }
 
-// settle waits until no replica that runs has anything to do.
+// settle waits until no running replica has anything to do.
 func (w *world) settle() {
 	for _, r := range w.live() {
 		for waited := 0; r.fills.Count() > 0 && !r.gone() && !r.isFrozen(); waited++ {
@@ -236,7 +236,7 @@ func (w *world) settle() {
 	}
 }
 
-// checkBucket looks at what is in the bucket when everything has come to rest.
+// checkBucket checks what is in the bucket at the end.
 func (w *world) checkBucket() {
 	blob, landed := layout.Public.Blob(w.digest), false
 	for o, err := range w.store.List(context.Background(), "", "") {
@@ -244,7 +244,7 @@ func (w *world) checkBucket() {
 		case err != nil:
 			w.fail("list: %v", err)
 		case o.Key == blob:
-			landed = true // it was checked when it was written
+			landed = true // wrote has checked it
 		case !w.excused(o.Key):
 			w.fail("%s of %s is left behind", o.Key, w.writers[o.Key])
 		}
@@ -254,9 +254,8 @@ func (w *world) checkBucket() {
 	}
 }
 
-// excused reports whether nobody could have removed a key: its writer was not waiting for it any more, or came back after
-// others had done its work; or calls fail; or the replica that landed the blob died, paused or closed before it cleaned
-// up.
+// excused reports whether no replica could have removed a key: its writer no longer waited for the write, or came back after
+// others had done its work; or calls fail; or the replica that landed the blob died, paused or closed before it cleaned up.
 func (w *world) excused(key string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -268,12 +267,12 @@ func (w *world) excused(key string) bool {
 	}
 	// If a lease was deleted late, its holder leaves everything to the next one, which may die.
 	if len(w.Strikes) > 0 && (w.Refusal.Of == "put" || w.Refusal.Of == "put lease") {
-		return true // the lease cannot be taken over, and without it what others may be at work on is left alone
+		return true // the lease cannot be taken over, and without it nobody touches what others may be working on
 	}
 	return w.late[key] || w.Losses > 0 || w.robbed.Load() && w.hits["die"] > 0
 }
 
-// checkServed looks at what the upstream had to send.
+// checkServed checks how often the upstream sent each byte.
 func (w *world) checkServed() {
 	total, most := 0, 0
 	for _, n := range w.served {
@@ -285,7 +284,7 @@ func (w *world) checkServed() {
 	w.mu.Unlock()
 	switch {
 	case !w.honest() || w.Losses > 0 || w.Refusal.Of != "" || w.Ranges == rangesRefused || (w.Ranges == rangesIgnored && w.Breaks > 0):
-		return // nothing is promised
+		return // there is no promise
 	case !w.Leases:
 		if w.calm() && most > w.Replicas {
 			w.fail("the upstream sent a byte %d times to %d replicas", most, w.Replicas)
@@ -295,7 +294,7 @@ func (w *world) checkServed() {
 			w.fail("the upstream sent %d bytes of %d", total, w.Size)
 		}
 	case w.Ranges == rangesGiven && hits["pause"] == 0 && !w.unbegun.Load():
-		// What breaks may take longer than it seemed when it was begun, and is then given up when the process is frozen.
+		// A transfer that breaks may take longer than estimated at its start. It is then abandoned when the process freezes.
 		if allowed := (hits["die"] + hits["close"] + hits["rest"] + hits["freeze"]) * int(w.Memory); again > allowed {
 			w.fail("the upstream sent %d bytes again, and %d were on their way", again, allowed)
 		}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// answer is a response that is written down in the books, and suffers from a fault.
+// answer is a response that is counted, and that a fault may change.
 type answer struct {
 	http.ResponseWriter
 	r     *Registry
@@ -18,11 +18,11 @@ type answer struct {
 	began   time.Time // of the body
 	length  int64     // announced, or -1
 	written int64     // of the body
-	stalled bool      // once is enough
-	leave   func()    // leaves the number of blob bodies under way
+	stalled bool      // so that it stalls only once
+	leave   func()    // ends its part in Counts.BlobGets
 }
 
-// observe writes a request down.
+// observe records a request, and returns its answer.
 func (r *Registry) observe(w http.ResponseWriter, q *request, at *site) *answer {
 	carries := q.kind == CDNGet || q.kind == BlobGet && r.cdn == nil
 	q.entry = r.ledger.enter(q, at.addr, r.violations(q, at))
@@ -48,7 +48,7 @@ func (a *answer) bytes(status int, mediaType string, body []byte) {
 	}
 }
 
-// WriteHeader sends the status and the headers, altered as the fault says.
+// WriteHeader sends the status and the headers, as the fault changes them.
 func (a *answer) WriteHeader(status int) {
 	for name, values := range a.fault.Header {
 		a.Header().Del(name)
@@ -66,12 +66,13 @@ func (a *answer) WriteHeader(status int) {
 	a.r.ledger.answered(a.q.entry, status)
 	a.began = time.Now()
 	a.ResponseWriter.WriteHeader(status)
-	if a.fault.Chunked || a.fault.Damage == End || a.fault.BytesPerSecond > 0 { // the server would count a short body, and headers are not throttled
+	// Without a flush, net/http would announce the length of a short body. Throttled answers send their headers at once.
+	if a.fault.Chunked || a.fault.Damage == End || a.fault.BytesPerSecond > 0 {
 		a.flush()
 	}
 }
 
-// Write sends a part of the body, as far and as fast as the fault lets it.
+// Write sends a part of the body, as far and as fast as the fault allows.
 func (a *answer) Write(p []byte) (int, error) {
 	total := 0
 	for len(p) > 0 {
@@ -81,7 +82,7 @@ func (a *answer) Write(p []byte) (int, error) {
 		n := a.portion(len(p))
 		a.pace(n)
 		if a.written+int64(n) == a.length {
-			a.leave() // before the client can have it all, and ask for more
+			a.leave() // before the client has everything and sends another request
 		}
 		if err := a.send(p[:n]); err != nil {
 			return total, err
@@ -91,7 +92,7 @@ func (a *answer) Write(p []byte) (int, error) {
 	return total, nil
 }
 
-// portion says how much of n bytes may be sent now. Where the fault cuts or stalls, it does not return, or late.
+// portion returns how much of n bytes may be sent now. It panics if the fault cuts the body, and blocks if it stalls.
 func (a *answer) portion(n int) int {
 	if a.fault.Damage == Cut || a.fault.Damage == Stall && !a.stalled {
 		left := a.fault.At - a.written
@@ -115,7 +116,7 @@ func (a *answer) portion(n int) int {
 	return n
 }
 
-// send counts first, so that whoever has the bytes finds them counted.
+// send counts before it writes, so that bytes are counted when a client has them.
 func (a *answer) send(p []byte) error {
 	a.written += int64(len(p))
 	if a.blob {
@@ -128,7 +129,7 @@ func (a *answer) send(p []byte) error {
 	return err
 }
 
-// pace sends what is written, and waits until n more bytes are due.
+// pace flushes, and waits until n more bytes are due.
 func (a *answer) pace(n int) {
 	if rate := a.fault.BytesPerSecond; rate > 0 {
 		a.flush()
@@ -141,7 +142,7 @@ func (a *answer) flush() {
 	_ = http.NewResponseController(a.ResponseWriter).Flush() // the client may be gone
 }
 
-// pause waits, unless the client goes or the registry stops: then it ends the handler.
+// pause waits. If the client leaves or the registry stops, it aborts the handler.
 func (a *answer) pause(d time.Duration) {
 	if d <= 0 {
 		return
@@ -155,7 +156,7 @@ func (a *answer) pause(d time.Duration) {
 	}
 }
 
-// hold waits until the fault lets go; likewise.
+// hold waits until the fault ends. It aborts the handler like pause.
 func (a *answer) hold() {
 	select {
 	case <-a.fault.Until:

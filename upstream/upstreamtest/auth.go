@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// pass is what a token stands for.
+// pass is what a token permits.
 type pass struct {
-	repos   []string // whose pull scope was asked for
-	user    bool     // got with the password
+	repos   []string // may be pulled
+	user    bool     // issued for the password
 	expires time.Time
 }
 
-// authorize lets a request through, or answers it with a challenge.
+// authorize reports whether a request may proceed. If not, it answers with a challenge.
 func (r *Registry) authorize(a *answer, q *request) bool {
 	if !r.opts.Auth {
 		return true
@@ -57,7 +57,7 @@ func (r *Registry) challengeIn(h http.Header, repo, reason string) {
 	}
 }
 
-// challenge words the header; repo and reason may be empty.
+// challenge returns the header's value. repo and reason may be empty.
 func (r *Registry) challenge(repo, reason string) string {
 	realm := r.opts.Realm
 	if realm == "" {

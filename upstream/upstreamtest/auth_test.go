@@ -12,7 +12,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-func TestEverythingAsksForAToken(t *testing.T) {
+func TestAllRequestsNeedToken(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true})
 	image := reg.Image("org/app", "v1", 100)
@@ -33,7 +33,7 @@ func TestEverythingAsksForAToken(t *testing.T) {
 	require.Equal(t, 200, get(t, reg.URL()+"/v2/", "Authorization", bearer).StatusCode)
 }
 
-func TestATokenOpensWhatItWasAskedFor(t *testing.T) {
+func TestTokenCoversItsScope(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true})
 	reg.Image("org/app", "v1", 100)
@@ -59,7 +59,7 @@ func TestATokenOpensWhatItWasAskedFor(t *testing.T) {
 	}
 }
 
-func TestPrivateRepositoriesTakeThePassword(t *testing.T) {
+func TestPrivateRepositoryNeedsPassword(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{
 		Auth: true, Username: "ann", Password: "secret", Private: []string{"org/private"}, TokenHost: "127.0.0.4",
@@ -111,7 +111,7 @@ func TestTokensExpire(t *testing.T) {
 	}
 }
 
-func TestAChallengeMayNameAnotherRealm(t *testing.T) {
+func TestChallengeMayNameAnotherRealm(t *testing.T) {
 	t.Parallel()
 	foreign := upstreamtest.Start(t, upstreamtest.Options{Host: "127.0.0.9"})
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, AccessToken: true, Realm: foreign.URL() + "/token"})
@@ -125,13 +125,13 @@ func TestAChallengeMayNameAnotherRealm(t *testing.T) {
 	require.Equal(t, foreign.Host(), violations[0].At)
 }
 
-func TestTheCDNTakesSignedURLsOnly(t *testing.T) {
+func TestCDNTakesOnlySignedURLs(t *testing.T) {
 	t.Parallel()
 	var now atomic.Int64
 	reg := upstreamtest.Start(t, upstreamtest.Options{CDN: true, Now: func() time.Time { return time.Unix(now.Load(), 0) }})
 	d := reg.Blob("org/app", upstreamtest.Random(1, 1000))
 	blob := reg.URL() + "/v2/org/app/blobs/" + d.String()
-	require.EqualValues(t, 1000, head(t, blob).ContentLength, "HEAD is answered in place")
+	require.EqualValues(t, 1000, head(t, blob).ContentLength, "HEAD is not redirected")
 
 	redirect := func() string {
 		r := get(t, blob)

@@ -9,7 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// serveBlob redirects a GET to the CDN, where there is one. HEAD is answered in place.
+// serveBlob redirects a GET to the CDN if there is one. It answers HEAD itself.
 func (r *Registry) serveBlob(a *answer, q *request) {
 	if q.digest == "" {
 		a.error(http.StatusBadRequest, "DIGEST_INVALID", "provided digest did not match uploaded content")
@@ -38,13 +38,13 @@ func (r *Registry) blob(repo string, d digest.Digest) Content {
 	return nil
 }
 
-// content answers with an object, by the rules for ranges and conditions, and damaged as the fault says.
+// content answers with an object, damaged by the fault. It honours ranges and conditions.
 func (a *answer) content(c Content, mediaType, etag string) {
 	c = a.fault.damaged(c)
 	if a.fault.Encoding != "" {
 		c = bytes.NewReader(a.encoded(io.NewSectionReader(c, 0, c.Size())))
 	}
-	a.Header()["Content-Type"] = nil // there are manifests without one: nothing may be guessed
+	a.Header()["Content-Type"] = nil // so that net/http does not guess it for manifests without one
 	if mediaType != "" {
 		a.Header().Set("Content-Type", mediaType)
 	}

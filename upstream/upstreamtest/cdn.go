@@ -12,7 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// signedURL is what the signature in a URL of the CDN stands for.
+// signedURL is what the signature in a CDN URL permits.
 type signedURL struct {
 	repo    string
 	digest  digest.Digest
@@ -20,7 +20,7 @@ type signedURL struct {
 	uses    int // GETs left; below 0: any number
 }
 
-// sign makes a URL for a blob, valid as long as the fault that it was asked for under says.
+// sign returns a URL for a blob. The request's fault may limit how long it is valid.
 func (r *Registry) sign(q *request, f Fault) string {
 	u := &signedURL{repo: q.repo, digest: q.digest, uses: -1, expires: r.opts.Now().Add(20 * time.Minute)}
 	if f.URLLife != 0 {
@@ -36,7 +36,7 @@ func (r *Registry) sign(q *request, f Fault) string {
 
 	host := r.cdn.addr
 	if r.opts.CDNName != "" {
-		_, port, _ := net.SplitHostPort(host) // the listener's own words
+		_, port, _ := net.SplitHostPort(host) // the listener's address is valid
 		host = net.JoinHostPort(r.opts.CDNName, port)
 	}
 	query := url.Values{"expires": {strconv.FormatInt(u.expires.Unix(), 10)}, "signature": {signature}}
@@ -60,7 +60,7 @@ func (r *Registry) serveCDN(w http.ResponseWriter, hr *http.Request) {
 	a := r.observe(w, q, r.cdn)
 	defer a.done()
 	switch {
-	case hr.Header.Get("Authorization") != "": // as S3 and MinIO do: one mechanism only
+	case hr.Header.Get("Authorization") != "": // S3 and MinIO reject a request with two kinds of authentication
 		a.bytes(http.StatusBadRequest, "application/xml", []byte("<Error><Code>InvalidArgument</Code></Error>"))
 	case q.kind != CDNGet || q.cdn == nil || !r.use(q.cdn): // a URL signed for GET is not valid for HEAD
 		a.bytes(http.StatusForbidden, "application/xml", []byte("<Error><Code>AccessDenied</Code></Error>"))
@@ -80,13 +80,13 @@ func (r *Registry) serveSigned(a *answer, q *request) {
 	a.content(content, "application/octet-stream", q.digest.Encoded()[:32])
 }
 
-// use says whether a URL is still valid, and counts.
+// use reports whether a URL is still valid, and counts the use.
 func (r *Registry) use(u *signedURL) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.opts.Now().Before(u.expires) || u.uses == 0 {
 		return false
 	}
-	u.uses-- // an unlimited one only gets further below 0
+	u.uses-- // an unlimited one just gets further below 0
 	return true
 }

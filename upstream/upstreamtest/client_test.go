@@ -16,14 +16,14 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// reply is what a client got, as far as it came.
+// reply is a response, with as much of its body as arrived.
 type reply struct {
 	*http.Response
 	body []byte
-	err  error // of reading the body
+	err  error // from reading the body
 }
 
-// ask sends one request, without following redirects. Headers come in pairs; a context ends it after 10 s.
+// ask sends one request, without following redirects, for at most 10 s. Headers are pairs of name and value.
 func ask(t *testing.T, method, url string, headers ...string) (reply, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -39,7 +39,7 @@ func askWith(ctx context.Context, method, url string, headers ...string) (reply,
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	// A transport of its own: a pooled connection that the server cut would be retried behind the test's back.
+	// A new transport, since net/http would silently retry on a pooled connection that the server cut.
 	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
@@ -50,7 +50,7 @@ func askWith(ctx context.Context, method, url string, headers ...string) (reply,
 	return reply{resp, body, err}, nil
 }
 
-// get is ask where an answer is expected.
+// get is ask for a GET that must get a response.
 func get(t *testing.T, url string, headers ...string) reply {
 	t.Helper()
 	r, err := ask(t, http.MethodGet, url, headers...)
@@ -72,7 +72,7 @@ func into[T any](t *testing.T, r reply) T {
 	return v
 }
 
-// token asks the token service for the scope of a repository.
+// token fetches a token for a repository.
 func token(t *testing.T, reg *upstreamtest.Registry, repo string, headers ...string) string {
 	t.Helper()
 	r := get(t, "http://"+reg.TokenHost()+"/token?scope=repository:"+repo+":pull", headers...)
@@ -81,7 +81,7 @@ func token(t *testing.T, reg *upstreamtest.Registry, repo string, headers ...str
 	return body["access_token"].(string)
 }
 
-// crane sets up go-containerregistry, which refuses redirects to literal loopback addresses: its CDN has a name.
+// crane sets up go-containerregistry. It refuses redirects to literal loopback addresses, so the CDN has a name.
 func crane(t *testing.T, reg *upstreamtest.Registry, ref string) (name.Reference, []remote.Option) {
 	t.Helper()
 	parsed, err := name.ParseReference(reg.Host()+"/"+ref, name.Insecure)

@@ -12,7 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Blob puts a blob into a repository and returns its SHA-256 digest, which is computed here, once.
+// Blob puts a blob into a repository and returns its SHA-256 digest, which it computes.
 func (r *Registry) Blob(repo string, c Content) digest.Digest {
 	return r.BlobAs(digest.SHA256, repo, c)
 }
@@ -27,15 +27,15 @@ func (r *Registry) BlobAs(algorithm digest.Algorithm, repo string, c Content) di
 	return d
 }
 
-// BlobUnder puts a blob under a digest that the caller knows, or that is wrong on purpose.
+// BlobUnder puts a blob into a repository under a digest that the caller knows, or that is wrong on purpose.
 func (r *Registry) BlobUnder(d digest.Digest, repo string, c Content) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.repository(repo).blobs[d] = c
 }
 
-// Manifest puts a manifest of any media type and with any bytes into a repository, and moves the tag to it unless that is
-// empty. A subject in it is found by the referrers API.
+// Manifest puts a manifest of any media type and with any bytes into a repository, and moves the tag to it unless the tag
+// is empty. The referrers API finds it by its subject.
 func (r *Registry) Manifest(repo, tag, mediaType string, body []byte) ocispec.Descriptor {
 	desc := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(body), Size: int64(len(body))}
 	m := manifest{Descriptor: desc, body: body}
@@ -60,14 +60,14 @@ func (r *Registry) Manifest(repo, tag, mediaType string, body []byte) ocispec.De
 	return desc
 }
 
-// Tag points a tag to a manifest that the repository holds, or to nothing at all.
+// Tag points a tag to a manifest, which may be missing.
 func (r *Registry) Tag(repo, tag string, d digest.Digest) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.repository(repo).tags[tag] = d
 }
 
-// Delete removes a tag, or the manifest and the blob with a digest. The repository stays.
+// Delete removes a tag, or the manifest and the blob with a digest. It does not remove the repository.
 func (r *Registry) Delete(repo, reference string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -76,7 +76,7 @@ func (r *Registry) Delete(repo, reference string) {
 	delete(r.repository(repo).blobs, digest.Digest(reference))
 }
 
-// repository makes one where there is none. The caller holds the lock.
+// repository returns a repository, and creates it if it is missing. The caller holds the lock.
 func (r *Registry) repository(name string) *repository {
 	if r.repos[name] == nil {
 		r.repos[name] = &repository{
@@ -94,7 +94,7 @@ func (r *Registry) exists(repo string) bool {
 	return r.repos[repo] != nil
 }
 
-// resolve is the digest that a reference stands for; empty for an unknown tag.
+// resolve returns the digest of a reference, empty for an unknown tag.
 func (r *Registry) resolve(repo, reference string) digest.Digest {
 	if d, err := digest.Parse(reference); err == nil {
 		return d

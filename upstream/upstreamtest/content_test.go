@@ -13,7 +13,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-func TestRandomBytesAreTheSameFromAnyOffset(t *testing.T) {
+func TestRandomIsSameFromAnyOffset(t *testing.T) {
 	t.Parallel()
 	content := upstreamtest.Random(7, 1000)
 	require.EqualValues(t, 1000, content.Size())
@@ -32,7 +32,7 @@ func TestRandomBytesAreTheSameFromAnyOffset(t *testing.T) {
 	require.NotEqual(t, whole, other)
 }
 
-func TestALayerHasTheSizeAskedForAndIsAnArchive(t *testing.T) {
+func TestLayerIsArchiveOfRequestedSize(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	for _, size := range []int64{0, 1, 2047, 2048, 2049, 2559, 2560, 5000, 1 << 20} {
@@ -53,7 +53,7 @@ func TestALayerHasTheSizeAskedForAndIsAnArchive(t *testing.T) {
 	}
 }
 
-func TestContentDependsOnTheSeed(t *testing.T) {
+func TestContentDependsOnSeed(t *testing.T) {
 	t.Parallel()
 	digests := map[digest.Digest]bool{}
 	for _, seed := range []uint64{0, 0, 1, 2} {
@@ -73,7 +73,7 @@ func TestImagesShareLayers(t *testing.T) {
 	require.Equal(t, one.Layers[0], two.Layers[0])
 }
 
-func TestAManifestIsServedAsPushed(t *testing.T) {
+func TestManifestServedAsPushed(t *testing.T) {
 	t.Parallel()
 	for _, mediaType := range []string{
 		"application/vnd.docker.distribution.manifest.v1+prettyjws",
@@ -101,7 +101,7 @@ func TestAManifestIsServedAsPushed(t *testing.T) {
 	}
 }
 
-func TestBlobsAreServedByAnyDigestAndRange(t *testing.T) {
+func TestBlobServedByAnyDigestAndRange(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	content := []byte("0123456789")
@@ -131,11 +131,11 @@ func TestBlobsAreServedByAnyDigestAndRange(t *testing.T) {
 	}
 }
 
-func TestALargeBlobTakesNoMemory(t *testing.T) {
+func TestLargeBlobTakesNoMemory(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	const size = 1 << 40
-	known := digest.FromString("as if we had read it")
+	known := digest.FromString("not the real digest, which would take long to compute")
 	reg.BlobUnder(known, "org/app", upstreamtest.Random(1, size))
 	r := get(t, reg.URL()+"/v2/org/app/blobs/"+known.String(), "Range", "bytes=1099511627770-")
 	require.Len(t, r.body, 6)
@@ -145,7 +145,7 @@ func TestALargeBlobTakesNoMemory(t *testing.T) {
 	require.Equal(t, want, r.body)
 }
 
-func TestWhatIsNotThereIsNotFound(t *testing.T) {
+func TestMissingContentIsNotFound(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	image := reg.Image("org/app", "v1", 100)

@@ -9,33 +9,33 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Counts is what a registry was asked and what it sent, with its token service and its CDN. All counts are up to date
-// when a client has what is counted: there is no need to wait.
+// Counts counts what a registry, its token service and its CDN received and sent. A count is up to date when a client has
+// the response, so tests need not wait.
 type Counts struct {
 	Requests     map[Kind]int            // of any outcome
-	ByRepository map[string]map[Kind]int // likewise; requests for tokens count for the first repository in the scope
+	ByRepository map[string]map[Kind]int // of any outcome; requests for tokens count for the first repository in the scope
 
-	BlobBytes     int64                   // of bodies, as written to the connections, whether or not the client read them
-	BytesByDigest map[digest.Digest]int64 // likewise
+	BlobBytes     int64                   // of bodies, as written to connections, even if the client does not read them
+	BytesByDigest map[digest.Digest]int64 // the same by blob
 
-	Connections, PeakConnections int // open at present, and at most
-	BlobGets, PeakBlobGets       int // GETs with the bytes of a blob that are under way, until the last is being sent
+	Connections, PeakConnections int // open now, and at most
+	BlobGets, PeakBlobGets       int // GETs in progress that send a blob's bytes, until the last byte
 
 	Violations []Violation
 }
 
-// Request is a line of the log.
+// Request is an entry of the log.
 type Request struct {
-	At      string // the address that it came to: Host, TokenHost or CDNHost
+	At      string // the address that received it: Host, TokenHost or CDNHost
 	Kind    Kind
 	Repo    string
-	Digest  digest.Digest // also of a tag
+	Digest  digest.Digest // that of the tag, if it names one
 	Method  string
 	Path    string
-	Query   string      // as it was sent
+	Query   string      // as sent
 	Header  http.Header // Accept, Accept-Encoding, Authorization, If-None-Match, If-Range, Range and User-Agent
-	Faulted bool        // suffered from a fault
-	Status  int         // 0: no answer (yet)
+	Faulted bool        // a fault hit it
+	Status  int         // 0: no response, or not yet
 }
 
 var logged = []string{"Accept", "Accept-Encoding", "Authorization", "If-None-Match", "If-Range", "Range", "User-Agent"}
@@ -55,7 +55,7 @@ func (r *Registry) Counts() Counts {
 	return c
 }
 
-// Requests returns the log, in the order in which requests came.
+// Requests returns the log in the order of arrival.
 func (r *Registry) Requests() []Request {
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
@@ -66,10 +66,10 @@ func (r *Registry) Requests() []Request {
 	return log
 }
 
-// ResetCounts begins new books. What is under way stays under way.
+// ResetCounts empties the counts and the log, except for open connections and GETs in progress.
 func (r *Registry) ResetCounts() { r.ledger.reset() }
 
-// ledger is where handlers write.
+// ledger keeps the counts and the log.
 type ledger struct {
 	mu     sync.Mutex
 	counts Counts
@@ -91,7 +91,7 @@ func (l *ledger) reset() {
 	}
 }
 
-// enter writes a request down when it comes.
+// enter records a request when it arrives.
 func (l *ledger) enter(q *request, at string, violations []Violation) *Request {
 	entry := &Request{
 		At: at, Kind: q.kind, Repo: q.repo, Digest: q.digest,
@@ -140,7 +140,7 @@ func (l *ledger) connected(n int) {
 	l.counts.PeakConnections = max(l.counts.PeakConnections, l.counts.Connections)
 }
 
-// bodyBegins returns the function that ends it, once.
+// bodyBegins counts the start of a blob's body. ends counts its end, however often it is called.
 func (l *ledger) bodyBegins() (ends func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// rules lists what was broken, each once for each time.
+// rules lists the rules that were broken, with repetitions.
 func rules(reg *upstreamtest.Registry) []upstreamtest.Rule {
 	var rules []upstreamtest.Rule
 	for _, violation := range reg.Counts().Violations {
@@ -63,10 +63,10 @@ func TestRequestsAndBytesAreCounted(t *testing.T) {
 	require.Empty(t, reg.Requests())
 	require.Zero(t, reg.Counts().BlobBytes)
 	require.Equal(t, map[upstreamtest.Kind]int{upstreamtest.Ping: 1, upstreamtest.BlobGet: 4, upstreamtest.BlobHead: 1,
-		upstreamtest.ManifestGet: 1}, counts.Requests, "a snapshot stays")
+		upstreamtest.ManifestGet: 1}, counts.Requests, "a snapshot does not change")
 }
 
-func TestBytesOfTheCDNCountForTheRepository(t *testing.T) {
+func TestCDNBytesCountForRepository(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{CDN: true})
 	d := reg.Blob("org/app", upstreamtest.Random(1, 1000))
@@ -81,13 +81,13 @@ func TestBytesOfTheCDNCountForTheRepository(t *testing.T) {
 	require.Equal(t, 1, counts.PeakBlobGets, "a redirect carries no blob")
 }
 
-func TestTheMostBlobsAtOnceAreCounted(t *testing.T) {
+func TestPeakBlobGetsCounted(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	d := reg.Blob("org/app", upstreamtest.Random(1, 1000))
 	url := reg.URL() + "/v2/org/app/blobs/" + d.String()
 	for range 20 {
-		get(t, url) // one after the other, each on a connection of its own
+		get(t, url) // one at a time, each on a new connection
 	}
 	require.Equal(t, 1, reg.Counts().PeakBlobGets)
 
@@ -116,26 +116,26 @@ func TestViolationsAreRecorded(t *testing.T) {
 	known := upstreamtest.Options{Auth: true, CDN: true, Username: "ann", Password: "secret"}
 	for what, c := range map[string]struct {
 		opts    upstreamtest.Options
-		path    string // CDN: the signed URL
+		path    string // BLOB: that of a layer; CDN: its signed URL
 		headers []string
 		want    []upstreamtest.Rule
 	}{
-		"a good manifest":             {known, "/v2/org/app/manifests/v1", []string{"Accept", types, "Authorization", "Bearer x"}, nil},
-		"a manifest with weights":     {known, "/v2/org/app/manifests/v1", []string{"Accept", strings.ReplaceAll(types, ",", ";q=0.5,")}, nil},
-		"a manifest without a list":   {known, "/v2/org/app/manifests/v1", []string{"Accept", "*/*"}, []upstreamtest.Rule{accept}},
-		"a good blob":                 {known, "BLOB", []string{"Accept-Encoding", "identity"}, nil},
-		"a blob, compressed":          {known, "BLOB", []string{"Accept-Encoding", "gzip"}, []upstreamtest.Rule{identity}},
-		"a blob, identity and gzip":   {known, "BLOB", []string{"Accept-Encoding", "identity, gzip"}, []upstreamtest.Rule{identity}},
-		"a good CDN GET":              {upstreamtest.Options{CDN: true}, "CDN", []string{"Accept-Encoding", "identity"}, nil},
-		"a CDN GET, bare":             {upstreamtest.Options{CDN: true}, "CDN", nil, []upstreamtest.Rule{identity}},
-		"a CDN GET with a token":      {upstreamtest.Options{CDN: true}, "CDN", []string{"Accept-Encoding", "identity", "Authorization", "Bearer x"}, []upstreamtest.Rule{leak}},
-		"a token for nothing":         {known, "/token", nil, nil},
-		"a token for the password":    {known, "/token", []string{"Authorization", "Basic YW5uOnNlY3JldA=="}, nil},
-		"a token for a token":         {known, "/token", []string{"Authorization", "Bearer x"}, []upstreamtest.Rule{leak}},
-		"a password nobody asked for": {upstreamtest.Options{Auth: true}, "/token", []string{"Authorization", "Basic YTpi"}, []upstreamtest.Rule{leak}},
+		"a good manifest":            {known, "/v2/org/app/manifests/v1", []string{"Accept", types, "Authorization", "Bearer x"}, nil},
+		"a manifest with weights":    {known, "/v2/org/app/manifests/v1", []string{"Accept", strings.ReplaceAll(types, ",", ";q=0.5,")}, nil},
+		"a manifest without a list":  {known, "/v2/org/app/manifests/v1", []string{"Accept", "*/*"}, []upstreamtest.Rule{accept}},
+		"a good blob":                {known, "BLOB", []string{"Accept-Encoding", "identity"}, nil},
+		"a blob, compressed":         {known, "BLOB", []string{"Accept-Encoding", "gzip"}, []upstreamtest.Rule{identity}},
+		"a blob, identity and gzip":  {known, "BLOB", []string{"Accept-Encoding", "identity, gzip"}, []upstreamtest.Rule{identity}},
+		"a good CDN GET":             {upstreamtest.Options{CDN: true}, "CDN", []string{"Accept-Encoding", "identity"}, nil},
+		"a CDN GET, bare":            {upstreamtest.Options{CDN: true}, "CDN", nil, []upstreamtest.Rule{identity}},
+		"a CDN GET with a token":     {upstreamtest.Options{CDN: true}, "CDN", []string{"Accept-Encoding", "identity", "Authorization", "Bearer x"}, []upstreamtest.Rule{leak}},
+		"a token without password":   {known, "/token", nil, nil},
+		"a token with the password":  {known, "/token", []string{"Authorization", "Basic YW5uOnNlY3JldA=="}, nil},
+		"a token with another token": {known, "/token", []string{"Authorization", "Bearer x"}, []upstreamtest.Rule{leak}},
+		"an unexpected password":     {upstreamtest.Options{Auth: true}, "/token", []string{"Authorization", "Basic YTpi"}, []upstreamtest.Rule{leak}},
 		"a password in place of a token": {known, "/v2/", []string{"Authorization", "Basic YW5uOnNlY3JldA=="},
 			[]upstreamtest.Rule{leak}},
-		"a token nobody asked for": {upstreamtest.Options{}, "/v2/", []string{"Authorization", "Bearer x"}, []upstreamtest.Rule{leak}},
+		"an unexpected token": {upstreamtest.Options{}, "/v2/", []string{"Authorization", "Bearer x"}, []upstreamtest.Rule{leak}},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -155,7 +155,7 @@ func TestViolationsAreRecorded(t *testing.T) {
 	}
 }
 
-func TestTheRateLimitCountsGetsOfManifests(t *testing.T) {
+func TestRateLimitCountsManifestGets(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{RateLimit: 2})
 	reg.Image("org/app", "v1", 100)

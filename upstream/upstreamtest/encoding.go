@@ -10,7 +10,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// encoded is a body as the fault's encoding makes it, whose name goes into the headers.
+// encoded returns a body in the fault's encoding, and sets Content-Encoding.
 func (a *answer) encoded(body io.Reader) []byte {
 	var out bytes.Buffer
 	var w io.WriteCloser
@@ -20,7 +20,7 @@ func (a *answer) encoded(body io.Reader) []byte {
 	case "deflate":
 		w = zlib.NewWriter(&out)
 	case "zstd":
-		w, _ = zstd.NewWriter(&out) // fails on bad options alone
+		w, _ = zstd.NewWriter(&out) // fails only for bad options
 	default:
 		panic(fmt.Sprintf("no encoding %q", a.fault.Encoding))
 	}

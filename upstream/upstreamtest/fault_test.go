@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/stretchr/testify/require"
 
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// What each fault does to a GET of a blob, by the range that is asked for.
-func TestAFaultDoesWhatItSays(t *testing.T) {
+// Each case is a GET of a blob or of a range of it.
+func TestFaultsChangeResponses(t *testing.T) {
 	t.Parallel()
 	type fault = upstreamtest.Fault
 	const size = 100_000
@@ -33,12 +34,12 @@ func TestAFaultDoesWhatItSays(t *testing.T) {
 
 	for what, c := range map[string]struct {
 		fault  fault
-		asked  string // range
+		ranged string // the Range header
 		status int
 		body   []byte
-		length int64 // announced; -1: not
+		length int64 // as announced; -1: not announced
 		err    error
-		header http.Header // an empty value: absent
+		header http.Header // nil values: must be absent
 	}{
 		"none":                {fault{}, "", 200, content, size, nil, nil},
 		"none, range":         {fault{}, "bytes=10-19", 206, content[10:20], 10, nil, nil},
@@ -82,8 +83,8 @@ func TestAFaultDoesWhatItSays(t *testing.T) {
 			d := reg.Blob("org/app", bytes.NewReader(content))
 			reg.Faults.Set(c.fault)
 			var headers []string
-			if c.asked != "" {
-				headers = []string{"Range", c.asked}
+			if c.ranged != "" {
+				headers = []string{"Range", c.ranged}
 			}
 			r := get(t, reg.URL()+"/v2/org/app/blobs/"+d.String(), headers...)
 			require.Equal(t, c.status, r.StatusCode)
@@ -99,7 +100,7 @@ func TestAFaultDoesWhatItSays(t *testing.T) {
 	}
 }
 
-func TestAFaultHitsItsKind(t *testing.T) {
+func TestFaultHitsOnlyItsKind(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, CDN: true})
 	image := reg.Image("org/app", "v1", 100)
@@ -141,7 +142,7 @@ func TestAFaultHitsItsKind(t *testing.T) {
 	require.Equal(t, 200, asks[upstreamtest.ManifestGet]().StatusCode)
 }
 
-func TestAFaultWaitsForAnAuthorizedRequest(t *testing.T) {
+func TestFaultHitsOnlyAuthorizedRequests(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true})
 	reg.Image("org/app", "v1", 100)
@@ -152,7 +153,7 @@ func TestAFaultWaitsForAnAuthorizedRequest(t *testing.T) {
 	require.Equal(t, 200, get(t, reg.URL()+"/v2/org/app/manifests/v1", "Authorization", bearer).StatusCode)
 }
 
-func TestTheFirstFaultThatMatchesIsTaken(t *testing.T) {
+func TestFirstMatchingFaultApplies(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	one, two := reg.Blob("org/app", upstreamtest.Random(1, 100)), reg.Blob("org/app", upstreamtest.Random(2, 100))
@@ -184,7 +185,7 @@ func TestTheFirstFaultThatMatchesIsTaken(t *testing.T) {
 	require.Equal(t, []int{500}, statuses("org/app/blobs/"+one.String(), 1))
 }
 
-func TestAFaultHitsSoManyTimesHoweverManyAsk(t *testing.T) {
+func TestTimesIsExactForConcurrentRequests(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	reg.Faults.Set(upstreamtest.Fault{Times: 7, Status: 500})
@@ -202,7 +203,7 @@ func TestAFaultHitsSoManyTimesHoweverManyAsk(t *testing.T) {
 	require.Zero(t, reg.Faults.Left())
 }
 
-func TestLatencyAndThrottleTakeTheirTime(t *testing.T) {
+func TestDelayAndThrottleTakeTime(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	d := reg.Blob("org/app", upstreamtest.Random(1, 20_000))
@@ -218,10 +219,11 @@ func TestLatencyAndThrottleTakeTheirTime(t *testing.T) {
 	}
 }
 
-func TestAThrottledBodyTrickles(t *testing.T) {
+func TestThrottledBodyTrickles(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
-	d := reg.Blob("org/app", upstreamtest.Random(1, 1<<30))
+	d := digest.FromString("not the real digest, which would take long to compute")
+	reg.BlobUnder(d, "org/app", upstreamtest.Random(1, 1<<30))
 	reg.Faults.Set(upstreamtest.Fault{BytesPerSecond: 1000})
 	resp, err := http.Get(reg.URL() + "/v2/org/app/blobs/" + d.String())
 	require.NoError(t, err)
@@ -232,7 +234,7 @@ func TestAThrottledBodyTrickles(t *testing.T) {
 	require.Less(t, reg.Counts().BlobBytes, int64(20_000))
 }
 
-func TestAHangLastsUntilTheClientGoes(t *testing.T) {
+func TestHangLastsUntilClientLeaves(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	reg.Faults.Set(upstreamtest.Fault{Hang: true})
@@ -241,12 +243,12 @@ func TestAHangLastsUntilTheClientGoes(t *testing.T) {
 	_, err := askWith(ctx, "GET", reg.URL()+"/v2/")
 	require.ErrorIs(t, err, context.Canceled)
 	require.Eventually(t, func() bool { return reg.Counts().Connections == 0 }, 5*time.Second, time.Millisecond)
-	for _, request := range reg.Requests() { // none, where the client went before it was read
+	for _, request := range reg.Requests() { // none if the client left before the registry read the request
 		require.Zero(t, request.Status)
 	}
 }
 
-func TestAStallLastsUntilTheClientGoes(t *testing.T) {
+func TestStallLastsUntilClientLeaves(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	d := reg.Blob("org/app", upstreamtest.Random(1, 1000))
@@ -269,7 +271,7 @@ func TestAStallLastsUntilTheClientGoes(t *testing.T) {
 	require.EqualValues(t, 300, reg.Counts().BlobBytes)
 }
 
-func TestAHangOrAStallGoesOn(t *testing.T) {
+func TestHangsAndStallsEndWithUntil(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	d := reg.Blob("org/app", upstreamtest.Random(1, 1000))
@@ -292,7 +294,7 @@ func TestAHangOrAStallGoesOn(t *testing.T) {
 	}
 }
 
-func TestADroppedConnectionHasNoAnswer(t *testing.T) {
+func TestDroppedConnectionHasNoResponse(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	reg.Faults.Set(upstreamtest.Fault{Drop: true, Times: 1})
@@ -301,7 +303,7 @@ func TestADroppedConnectionHasNoAnswer(t *testing.T) {
 	require.Equal(t, 200, get(t, reg.URL()+"/v2/").StatusCode)
 }
 
-func TestAHeadWithoutDigestOrLength(t *testing.T) {
+func TestHeadMayLackDigestAndLength(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{})
 	reg.Image("org/app", "v1", 100)

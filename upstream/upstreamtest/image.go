@@ -9,7 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Image is an image as it was pushed. Its own descriptor has the platform.
+// Image is a pushed image. Its descriptor has the platform.
 type Image struct {
 	ocispec.Descriptor
 	Body   []byte // the manifest
@@ -17,7 +17,7 @@ type Image struct {
 	Layers []ocispec.Descriptor
 }
 
-// Index is an index as it was pushed, with its children in order: the images, then their attestations.
+// Index is a pushed index. Its children are the images, then their attestations.
 type Index struct {
 	ocispec.Descriptor
 	Body         []byte
@@ -25,19 +25,20 @@ type Index struct {
 	Attestations []Image
 }
 
-// Image pushes a linux/amd64 image with a layer of each size in bytes, and moves the tag to it unless that is empty. The
-// layers are new with each call, random, and not compressed; from 2 KiB on they are tar archives that clients unpack.
+// Image pushes a linux/amd64 image with a layer of each size in bytes, and moves the tag to it unless the tag is empty. Each
+// call makes new layers, which are random and not compressed. Layers of 2 KiB or more are tar archives that clients can
+// unpack.
 func (r *Registry) Image(repo, tag string, layers ...int64) Image {
 	return r.image(repo, tag, "amd64", r.layers(repo, layers))
 }
 
-// ImageOf is Image with layers that the repository holds already, or lacks: the same in two images, say.
+// ImageOf is Image with given layers, for images that share some. It does not add them to the repository.
 func (r *Registry) ImageOf(repo, tag string, layers ...ocispec.Descriptor) Image {
 	return r.image(repo, tag, "amd64", layers)
 }
 
-// Index pushes an index of a linux/amd64 and a linux/arm64 image, each with layers of these sizes, and of an attestation
-// for each (platform unknown/unknown), as BuildKit makes them.
+// Index pushes an index with a linux/amd64 and a linux/arm64 image, each with layers of these sizes. Like BuildKit, it adds
+// an attestation for each, with the platform unknown/unknown.
 func (r *Registry) Index(repo, tag string, layers ...int64) Index {
 	var index Index
 	for _, arch := range []string{"amd64", "arm64"} {
@@ -89,7 +90,7 @@ func (r *Registry) image(repo, tag, arch string, layers []ocispec.Descriptor) Im
 	})
 }
 
-// attestation pushes what BuildKit adds for an image: an image manifest whose layer is an in-toto statement.
+// attestation pushes an attestation like BuildKit's: an image manifest whose layer is an in-toto statement.
 func (r *Registry) attestation(repo string, of Image) Image {
 	statement := encode(map[string]any{
 		"_type":         "https://in-toto.io/Statement/v0.1",
@@ -135,7 +136,7 @@ func (r *Registry) push(repo, tag string, layers []ocispec.Descriptor, config oc
 	return image
 }
 
-// encode indents, as Docker does: a mirror that encodes anew changes the bytes.
+// encode indents like Docker, so that a mirror that encodes again changes the bytes.
 func encode(v any) []byte {
 	data, err := json.MarshalIndent(v, "", "   ")
 	if err != nil {

@@ -64,7 +64,7 @@ func (r *Registry) serveReferrers(a *answer, q *request) {
 	a.json(http.StatusOK, ocispec.MediaTypeImageIndex, index)
 }
 
-// page cuts from a sorted list what n and last ask for, and links to the rest. It is not ok where n is no number.
+// page returns the part of a sorted list that n and last select, and links to the rest. It is not ok if n is invalid.
 func (r *Registry) page(a *answer, q *request, names []string) (_ []string, ok bool) {
 	query := q.URL.Query()
 	size := len(names)
@@ -88,7 +88,7 @@ func (r *Registry) page(a *answer, q *request, names []string) (_ []string, ok b
 		names = names[at:]
 	}
 	if size == 0 || len(names) == 0 {
-		return []string{}, true // not nil: a list in JSON, too
+		return []string{}, true // nil would become null in JSON
 	}
 	if size < len(names) {
 		names = names[:size]

@@ -9,7 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// manifest is a manifest as it was pushed.
+// manifest is a pushed manifest.
 type manifest struct {
 	ocispec.Descriptor // with the artifact type and the annotations that the referrers API lists
 	body               []byte
@@ -28,13 +28,13 @@ func (r *Registry) serveManifest(a *answer, q *request) {
 		return
 	}
 	a.Header().Set("Docker-Content-Digest", m.Digest.String())
-	if q.Header.Get("If-None-Match") == m.Digest.String() { // registries take it without quotes, too
+	if q.Header.Get("If-None-Match") == m.Digest.String() { // registries accept it without quotes too
 		q.Header.Set("If-None-Match", `"`+m.Digest.String()+`"`)
 	}
 	a.content(bytes.NewReader(m.body), m.MediaType, m.Digest.String())
 }
 
-// withinLimit counts a GET against the rate limit, and answers what is past it.
+// withinLimit counts a GET against the rate limit. If the limit is exceeded, it answers 429 and returns false.
 func (r *Registry) withinLimit(a *answer, q *request) bool {
 	limit := int64(r.opts.RateLimit)
 	if limit == 0 {

@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// misbehave takes the fault for the request, if there is one, and says whether that was the whole answer. What the fault
-// does to the headers and the body is left to WriteHeader, Write and content.
+// misbehave takes the fault for the request, if there is one, and reports whether it has sent the response. WriteHeader,
+// Write and content apply the fault to headers and body.
 func (a *answer) misbehave() bool {
 	f, ok := a.r.Faults.take(a.q)
 	if !ok {
@@ -32,7 +32,7 @@ func (a *answer) misbehave() bool {
 
 const htmlPage = "<!DOCTYPE html>\n<html><head><title>Maintenance</title></head><body>Back soon</body></html>\n"
 
-// canned gives the answer that a fault holds ready, if it does.
+// canned sends the response that the fault prescribes, and reports whether there is one.
 func (a *answer) canned() bool {
 	status := a.fault.Status
 	if status == http.StatusUnauthorized && a.q.kind != Token && a.q.kind != CDNGet && a.r.opts.Auth {
@@ -51,7 +51,7 @@ func (a *answer) canned() bool {
 	return true
 }
 
-// damaged is an object as the fault makes it look.
+// damaged returns an object as the fault changes it.
 func (f Fault) damaged(c Content) Content {
 	d := damagedContent{Content: c, size: c.Size(), wrong: -1}
 	switch f.Damage {
@@ -72,14 +72,14 @@ func (f Fault) damaged(c Content) Content {
 type damagedContent struct {
 	Content
 	size  int64
-	wrong int64 // offset of the byte that is wrong, or -1
-	all   bool  // all are wrong
+	wrong int64 // offset of the wrong byte, or -1
+	all   bool  // all bytes are wrong
 }
 
 func (d damagedContent) Size() int64 { return d.size }
 
 func (d damagedContent) ReadAt(p []byte, off int64) (int, error) {
-	n, _ := d.Content.ReadAt(p, off) // the only error is the object's end, behind which there may be padding
+	n, _ := d.Content.ReadAt(p, off) // the only error is the object's end, and padding may follow
 	clear(p[n:])
 	if d.all {
 		for i := range p {
@@ -89,5 +89,5 @@ func (d damagedContent) ReadAt(p []byte, off int64) (int, error) {
 	if i := d.wrong - off; i >= 0 && i < int64(len(p)) {
 		p[i] ^= 0xff
 	}
-	return len(p), nil // content reads through a section of the right size
+	return len(p), nil // the caller reads through a section of the right size
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-func TestAnImageIsPulled(t *testing.T) {
+func TestClientsCanPullImage(t *testing.T) {
 	t.Parallel()
 	for what, opts := range map[string]upstreamtest.Options{
-		"openly":                     {},
+		"without auth":               {},
 		"with a token":               {Auth: true},
 		"with a short token":         {Auth: true, ExpiresIn: -1, AccessToken: true},
 		"from the CDN":               {CDN: true, CDNName: "cdn.test"},
@@ -50,7 +50,7 @@ func TestAnImageIsPulled(t *testing.T) {
 	}
 }
 
-func TestAnIndexIsPulledWithItsAttestations(t *testing.T) {
+func TestClientsCanPullIndex(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true})
 	pushed := reg.Index("org/app", "v1", 3000)
@@ -72,7 +72,7 @@ func TestAnIndexIsPulledWithItsAttestations(t *testing.T) {
 	require.NotEqual(t, pushed.Images[0].Layers[0].Digest, pushed.Images[1].Layers[0].Digest)
 }
 
-func TestTagsAreListedByPages(t *testing.T) {
+func TestTagsListedInPages(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{PageSize: 2})
 	desc := reg.Manifest("org/app", "a", "text/plain", []byte("x"))
@@ -86,7 +86,7 @@ func TestTagsAreListedByPages(t *testing.T) {
 	require.Equal(t, 3, reg.Counts().Requests[upstreamtest.Tags])
 }
 
-// readAll reads an image's config and layers; the library compares the bytes with their digests.
+// readAll reads an image's config and layers. The library verifies their digests.
 func readAll(t *testing.T, image v1.Image) {
 	t.Helper()
 	config, err := image.ConfigFile()

@@ -10,21 +10,21 @@ import (
 	"io"
 )
 
-// Content is the bytes of a blob, for concurrent reads: a *bytes.Reader, what Random returns, or a *io.SectionReader over
-// a file.
+// Content is the bytes of a blob, safe for concurrent reads: a *bytes.Reader, the result of Random, or an *io.SectionReader
+// of a file, for example.
 type Content interface {
 	io.ReaderAt
 	Size() int64
 }
 
-// Random is size pseudo-random bytes that cannot be compressed and depend on the seed alone. They are made when they are
-// read, so a blob of many GiB takes no memory. A longer one with the same seed begins with the same bytes.
+// Random returns size pseudo-random bytes that cannot be compressed and depend only on the seed. Reads generate them, so a
+// blob of many GiB takes no memory. Longer content with the same seed starts with the same bytes.
 func Random(seed uint64, size int64) Content {
 	var key [16]byte
 	binary.BigEndian.PutUint64(key[8:], seed)
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
-		panic(err) // only for keys of a wrong length
+		panic(err) // only if the key has a wrong length
 	}
 	return io.NewSectionReader(keystream{block}, 0, size)
 }
@@ -43,11 +43,10 @@ func (k keystream) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// tarSize is the smallest archive: a header, a block of a file, and two empty blocks at the end.
+// tarSize is the size of the smallest archive: a header, one block of a file, and two empty blocks at the end.
 const tarSize = 4 * 512
 
-// layer is a tar archive of exactly size bytes that holds one random file, so that clients can unpack it. Below 2 KiB it
-// is just random.
+// layer returns a tar archive of exactly size bytes with one random file. Below tarSize, the bytes are just random.
 func layer(seed uint64, size int64) Content {
 	if size < tarSize {
 		return Random(seed, size)
@@ -56,7 +55,7 @@ func layer(seed uint64, size int64) Content {
 	var head bytes.Buffer
 	header := tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprintf("data/%d", seed), Size: file, Mode: 0o644}
 	if err := tar.NewWriter(&head).WriteHeader(&header); err != nil {
-		panic(err) // a plain header is always written
+		panic(err) // a plain header is valid
 	}
 	if head.Len() != 512 {
 		panic(fmt.Sprintf("a layer of %d bytes is too large for a plain tar header", size))
@@ -65,9 +64,9 @@ func layer(seed uint64, size int64) Content {
 }
 
 type archive struct {
-	Content        // for the file, and to be written over
-	head    []byte // at the beginning
-	end     int64  // zeros from here on
+	Content        // of the file, and below head and the end
+	head    []byte // covers the beginning
+	end     int64  // zeros follow
 }
 
 func (a archive) ReadAt(p []byte, off int64) (int, error) {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// parseRange reads "bytes=first-last" and "bytes=first-", with last -1. Other forms, which faults do not touch, are not
-// ok: they are left to http.ServeContent.
+// parseRange reads "bytes=first-last" and "bytes=first-", for which last is -1. Other forms are not ok: faults ignore them,
+// and http.ServeContent handles them.
 func parseRange(header string) (first, last int64, ok bool) {
 	spec, isBytes := strings.CutPrefix(header, "bytes=")
 	from, to, isRange := strings.Cut(spec, "-")
@@ -22,7 +22,7 @@ func parseRange(header string) (first, last int64, ok bool) {
 	return first, last, err == nil
 }
 
-// shiftRange moves a range, to answer with another one than was asked for.
+// shiftRange moves a range by some bytes.
 func shiftRange(header string, by int64) string {
 	first, last, ok := parseRange(header)
 	switch {

@@ -12,68 +12,65 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Options say how a registry behaves while it has no fault. The zero value is an open registry that serves its blobs
-// itself.
+// Options say how a registry behaves without faults. The zero value is an open registry that serves its blobs itself.
 type Options struct {
-	// Host, TokenHost and CDNHost are the addresses to listen on, with a port or without (a free one is taken). Empty
-	// means 127.0.0.2 for the registry, the registry's own host and port for the token service, and 127.0.0.3 for the
-	// CDN.
+	// Host, TokenHost and CDNHost are the addresses to listen on. Without a port, a free one is used. If empty, they are
+	// 127.0.0.2 for the registry, the registry's host and port for the token service, and 127.0.0.3 for the CDN.
 	Host, TokenHost, CDNHost string
 
-	// Auth asks for a bearer token everywhere; anyone gets one. As on Docker Hub, a repository that does not exist is
-	// then answered 401 like one that may not be read; without Auth it is 404.
+	// Auth requires a bearer token for every request. Anyone can get one. As on Docker Hub, a missing repository then
+	// answers 401, like one that the token does not cover. Without Auth it answers 404.
 	Auth bool
-	// Username and Password are what the token service knows. Without them it expects no Authorization at all.
+	// Username and Password are the credential that the token service accepts. Without them it expects no Authorization.
 	Username, Password string
-	// Private are the repositories that only a token got with the password opens. They need Auth and a Username.
+	// Private lists repositories that need a token for the password. They need Auth and a Username.
 	Private []string
-	// Realm is named in challenges in place of the registry's own token service.
+	// Realm replaces the URL of the registry's own token service in challenges.
 	Realm string
-	// ScopePrefix stands before the repository's name in the scope that challenges name, and that tokens must have been
-	// asked for: a registry whose token service knows its repositories by other names.
+	// ScopePrefix precedes the repository's name in the scopes of challenges and tokens, as in registries whose token
+	// service has other names for repositories.
 	ScopePrefix string
-	// Challenges are the WWW-Authenticate headers in place of the one that Auth asks for, in which {bearer} stands for
-	// that one.
+	// Challenges replace the WWW-Authenticate header of Auth. In them, {bearer} stands for that header.
 	Challenges []string
-	// Basic lets in who sends the password to the registry itself.
+	// Basic also accepts the password at the registry itself.
 	Basic bool
-	// ExpiresFormat writes expires_in in JSON, with a verb for whole seconds; empty is %d.
+	// ExpiresFormat formats expires_in as JSON, with a verb for whole seconds. If empty, it is %d.
 	ExpiresFormat string
-	// ExpiresIn is how long a token lives. It is announced in whole seconds, rounded up. 0 is the 5 minutes of Docker
-	// Hub; below 0 nothing is announced, which means 60 s to clients, and that is how long it lives.
+	// ExpiresIn is how long a token is valid. It is announced in whole seconds, rounded up. 0 means 5 minutes, as on Docker
+	// Hub. Below 0, a token is valid for the 60 s that clients assume, and nothing is announced.
 	ExpiresIn time.Duration
-	// AccessToken answers with access_token only, as some token services do, in place of both it and token.
+	// AccessToken sends the token only as access_token, like some token services. By default, it is also sent as token.
 	AccessToken bool
 
-	// CDN answers a GET of a blob with 307 to a URL on the CDN, valid for 20 minutes unless a fault says otherwise.
+	// CDN redirects a GET of a blob by 307 to a URL on the CDN. The URL is valid for 20 minutes unless a fault changes that.
 	CDN bool
-	// CDNName is the host name in those URLs, for clients that refuse a redirect to a literal loopback address; the
-	// client has to resolve it to CDNHost. Empty means the address.
+	// CDNName is the host name in those URLs, for clients that refuse redirects to literal loopback addresses. The client
+	// must resolve it to CDNHost. If empty, the URLs contain the address.
 	CDNName string
 
-	// NoReferrers leaves out the referrers API: 404.
+	// NoReferrers removes the referrers API, which then answers 404.
 	NoReferrers bool
-	// PageSize is the most that one page of tags or referrers holds; 0 is no limit.
+	// PageSize limits the entries of one page of tags or referrers. 0 means no limit.
 	PageSize int
-	// DefaultPage is what one page holds if the client does not say how many it wants; 0 is PageSize.
+	// DefaultPage limits them if the client does not send n. 0 means PageSize.
 	DefaultPage int
-	// StrictPages refuses an n above PageSize with 400, as distribution does, in place of giving fewer.
+	// StrictPages answers 400 if n exceeds PageSize, like distribution. By default, the page is just shorter.
 	StrictPages bool
-	// LinkHost is the host in the Links to next pages: they are absolute URLs then. Empty: they are paths.
+	// LinkHost makes the links to next pages absolute, with this host. If empty, they are paths.
 	LinkHost string
-	// RateLimit is how many GETs of manifests are answered; later ones get 429. HEADs are free. Manifests then carry
-	// Docker Hub's headers. 0 is no limit and no headers.
+	// RateLimit limits the number of GETs of manifests. Later ones get 429, and manifests have Docker Hub's headers. HEADs
+	// are free. 0 means no limit and no headers.
 	RateLimit int
 
-	// Seed varies the content of Image and Index, which else is the same in every registry. See also Random.
+	// Seed varies the content of Image and Index, which is otherwise the same in every registry. See also Random.
 	Seed uint64
-	// Now is the clock by which tokens and URLs expire; nil is time.Now. It must be safe for concurrent use.
+	// Now is the clock by which tokens and URLs expire. nil means time.Now. It must be safe for concurrent use.
 	Now func() time.Time
 }
 
 // Registry is a running registry. It is safe for concurrent use.
 type Registry struct {
-	// Faults is how the registry misbehaves at present.
+	// Faults says how the registry misbehaves.
 	Faults Faults
 
 	opts   Options
@@ -107,7 +104,7 @@ func New(opts Options) (*Registry, error) {
 	}
 	r := &Registry{
 		opts:   opts,
-		seed:   opts.Seed << 32, // so that the content of two seeds never meets
+		seed:   opts.Seed << 32, // so that two seeds never produce the same content
 		repos:  map[string]*repository{},
 		tokens: map[string]pass{},
 		urls:   map[string]*signedURL{},
@@ -124,7 +121,7 @@ func New(opts Options) (*Registry, error) {
 	return r, r.Restart()
 }
 
-// Start is New for a test: the registry stops when the test ends.
+// Start is New for a test. The registry stops when the test ends.
 func Start(t testing.TB, opts Options) *Registry {
 	t.Helper()
 	r, err := New(opts)
@@ -135,16 +132,16 @@ func Start(t testing.TB, opts Options) *Registry {
 	return r
 }
 
-// Host is the registry's address and port, as in the name of an image.
+// Host returns the registry's address and port, as in the name of an image.
 func (r *Registry) Host() string { return r.registry.addr }
 
-// URL is the registry's address as a URL, without a path.
+// URL returns the registry's address as a URL, without a path.
 func (r *Registry) URL() string { return "http://" + r.Host() }
 
-// TokenHost is the address and port of the token service; the registry's own unless Options.TokenHost moved it.
+// TokenHost returns the address and port of the token service: Host, unless Options.TokenHost is set.
 func (r *Registry) TokenHost() string { return r.token.addr }
 
-// CDNHost is the address and port of the CDN; empty where there is none.
+// CDNHost returns the address and port of the CDN, empty if there is none.
 func (r *Registry) CDNHost() string {
 	if r.cdn == nil {
 		return ""
@@ -152,8 +149,8 @@ func (r *Registry) CDNHost() string {
 	return r.cdn.addr
 }
 
-// Stop takes the registry, its token service and its CDN off the network: what is under way is cut, and new connections
-// are refused. Content, tokens, faults and counts stay. It returns when no handler runs any more.
+// Stop takes the registry, its token service and its CDN off the network: it cuts open connections, and refuses new ones.
+// Content, tokens, faults and counts stay. It waits until no handler runs.
 func (r *Registry) Stop() {
 	r.life.Lock()
 	defer r.life.Unlock()
@@ -167,7 +164,7 @@ func (r *Registry) Stop() {
 	}
 }
 
-// Restart puts a stopped registry back on the addresses and ports that it had. It does nothing while it runs.
+// Restart starts a stopped registry on the same addresses and ports. It does nothing while the registry runs.
 func (r *Registry) Restart() error {
 	r.life.Lock()
 	defer r.life.Unlock()

@@ -10,7 +10,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-func TestAStoppedRegistryIsRefusedAndComesBack(t *testing.T) {
+func TestStoppedRegistryRestarts(t *testing.T) {
 	t.Parallel()
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, CDN: true, TokenHost: "127.0.0.5"})
 	reg.Image("org/app", "v1", 100)

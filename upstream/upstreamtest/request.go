@@ -8,7 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Kind is what a request asks for, with its method where the two differ for the books.
+// Kind is the kind of a request: what it is for, and its method if that is counted separately.
 type Kind string
 
 // All kinds of requests.
@@ -18,25 +18,25 @@ const (
 	ManifestHead Kind = "manifest HEAD"
 	ManifestGet  Kind = "manifest GET"
 	BlobHead     Kind = "blob HEAD"
-	BlobGet      Kind = "blob GET" // at the registry, whether it redirects or not
+	BlobGet      Kind = "blob GET" // at the registry, even if it redirects
 	CDNGet       Kind = "CDN GET"
 	Tags         Kind = "tags"
 	Referrers    Kind = "referrers"
-	Other        Kind = "other" // anything else, and methods that do not belong
+	Other        Kind = "other" // any other path or method
 )
 
-// request is an HTTP request with what its path says.
+// request is an HTTP request with what its path means.
 type request struct {
 	*http.Request
 	kind   Kind
 	repo   string
 	ref    string        // a tag or a digest
-	digest digest.Digest // what ref stands for; empty where a tag is not known
-	cdn    *signedURL    // by which URL a request came to the CDN; nil where there is no such one
+	digest digest.Digest // of ref; empty if the tag is unknown
+	cdn    *signedURL    // of a request to the CDN; nil if the URL is invalid
 	entry  *Request
 }
 
-// route reads a request to the registry. Names hold slashes, so it reads from the right.
+// route reads a request to the registry. Names contain slashes, so it reads from the right.
 func (r *Registry) route(hr *http.Request) *request {
 	q := &request{Request: hr, kind: Other}
 	get, head := hr.Method == http.MethodGet, hr.Method == http.MethodHead
@@ -74,7 +74,7 @@ func (r *Registry) route(hr *http.Request) *request {
 	return q
 }
 
-// routeToken reads a request to the token service; its repository is the first that it asks for.
+// routeToken reads a request to the token service. Its repository is the first of its scopes.
 func routeToken(hr *http.Request) *request {
 	q := &request{Request: hr, kind: Token}
 	if repos := scopes(hr); len(repos) > 0 {
@@ -83,13 +83,13 @@ func routeToken(hr *http.Request) *request {
 	return q
 }
 
-// asksFor says whether the answer holds the object's byte at offset, going by the Range header.
+// asksFor reports whether the requested range includes the object's byte at offset.
 func (q *request) asksFor(offset int64) bool {
 	first, last, ok := parseRange(q.Header.Get("Range"))
 	return !ok || first <= offset && (last < 0 || offset <= last)
 }
 
-// accepts says whether a media type is named, as it stands, in the Accept headers.
+// accepts reports whether the Accept headers name a media type literally.
 func (q *request) accepts(mediaType string) bool {
 	named := strings.Split(strings.Join(q.Header.Values("Accept"), ","), ",")
 	return slices.ContainsFunc(named, func(s string) bool {

@@ -11,7 +11,7 @@ func (r *Registry) serveRegistry(w http.ResponseWriter, hr *http.Request) {
 	defer a.done()
 	a.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	switch q.kind {
-	case Ping: // a client pings in order to be refused, so its faults come first
+	case Ping: // a client pings to get a challenge, so faults come first
 		if a.misbehave() || !r.authorize(a, q) {
 			return
 		}
@@ -24,7 +24,7 @@ func (r *Registry) serveRegistry(w http.ResponseWriter, hr *http.Request) {
 		} else {
 			a.fail(http.StatusNotFound)
 		}
-	default: // a fault waits for the request that would have been served, not for the one that fetches a challenge
+	default: // a fault hits a request that would have been served, not one that gets a challenge
 		if !r.authorize(a, q) || a.misbehave() {
 			return
 		}
@@ -49,7 +49,7 @@ func (r *Registry) serveContent(a *answer, q *request) {
 	}
 }
 
-// fail answers with the error that belongs to a status.
+// fail answers with the error for a status.
 func (a *answer) fail(status int) {
 	code := "UNKNOWN"
 	switch status {

@@ -8,15 +8,15 @@ import (
 	"sync"
 )
 
-// site is one listening address with what it serves.
+// site is one listening address and its handler.
 type site struct {
-	addr    string // with the port, once it was open
+	addr    string // with the port after the first open
 	handler http.HandlerFunc
 	server  *http.Server
-	running sync.WaitGroup // the accepting goroutine, and the connections
+	running sync.WaitGroup // the accepting goroutine and the connections
 }
 
-// withPort completes an address that may be empty or without a port.
+// withPort completes an address that may be empty or lack a port.
 func withPort(addr, fallback string) string {
 	addr = cmp.Or(addr, fallback)
 	if _, _, err := net.SplitHostPort(addr); err != nil {
@@ -31,13 +31,13 @@ func (s *site) open(ctx context.Context, l *ledger) error {
 	if err != nil {
 		return err
 	}
-	if addr := listener.Addr().String(); addr != s.addr { // not on a restart, when others read it
+	if addr := listener.Addr().String(); addr != s.addr { // no write on a restart, when others read it
 		s.addr = addr
 	}
 	s.server = &http.Server{
 		Handler:     s.handler,
 		BaseContext: func(net.Listener) context.Context { return ctx },
-		// StateNew is told before Serve can return, so that no connection is added behind Wait's back.
+		// Serve reports StateNew before it returns, so no connection is added after Wait.
 		ConnState: func(_ net.Conn, state http.ConnState) {
 			switch state {
 			case http.StateNew:
@@ -49,12 +49,12 @@ func (s *site) open(ctx context.Context, l *ledger) error {
 			}
 		},
 	}
-	s.running.Go(func() { _ = s.server.Serve(listener) }) // always ErrServerClosed, by close
+	s.running.Go(func() { _ = s.server.Serve(listener) }) // always ErrServerClosed, from close
 	return nil
 }
 
-// close cuts all connections, and waits for their handlers.
+// close cuts all connections and waits for their handlers.
 func (s *site) close() {
-	_ = s.server.Close() // the listener's error: it is gone either way
+	_ = s.server.Close() // the listener is closed even if this fails
 	s.running.Wait()
 }

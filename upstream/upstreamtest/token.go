@@ -27,7 +27,7 @@ func (r *Registry) serveTokenHost(w http.ResponseWriter, hr *http.Request) {
 	r.serveToken(a, q)
 }
 
-// serveToken gives a token to anyone; one that opens private repositories only for the password.
+// serveToken gives anyone a token. Only the password gets one for private repositories.
 func (r *Registry) serveToken(a *answer, q *request) {
 	if a.misbehave() {
 		return
@@ -63,7 +63,7 @@ func (r *Registry) serveToken(a *answer, q *request) {
 	a.json(http.StatusOK, "application/json", body)
 }
 
-// scopes lists the repositories whose pull scope is asked for, in repeated parameters or in one with spaces.
+// scopes lists the repositories of the requested pull scopes, in repeated parameters or in one with spaces.
 func scopes(hr *http.Request) []string {
 	var repos []string
 	for _, scope := range strings.Fields(strings.Join(hr.URL.Query()["scope"], " ")) {

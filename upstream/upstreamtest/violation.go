@@ -7,35 +7,35 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Rule is something that a good client of registries observes.
+// Rule is a rule that a good client of registries follows.
 type Rule string
 
 // All rules.
 const (
-	// AuthorizationLeak: an Authorization came to a host that it was not meant for: the CDN; a token service that knows
-	// no password, or any scheme but Basic there; a registry that asked for none, or any scheme but Bearer there.
+	// AuthorizationLeak: the wrong host received an Authorization: the CDN; a token service that expects none, or that gets
+	// another scheme than Basic; a registry that expects none, or that gets another scheme than Bearer.
 	AuthorizationLeak Rule = "authorization leak"
-	// IdentityMissing: a blob was asked for without Accept-Encoding: identity.
+	// IdentityMissing: a request for a blob lacks Accept-Encoding: identity.
 	IdentityMissing Rule = "no Accept-Encoding: identity"
-	// AcceptIncomplete: a manifest was asked for without all of ManifestTypes in the Accept headers.
+	// AcceptIncomplete: a request for a manifest lacks one of ManifestTypes in its Accept headers.
 	AcceptIncomplete Rule = "incomplete Accept"
 )
 
 // Violation is a breach of a rule by a request.
 type Violation struct {
 	Rule   Rule
-	At     string // the address that the request came to
+	At     string // the address that received the request
 	Method string
 	Path   string
 	Detail string
 }
 
-// String is a line for the failure of a test.
+// String formats the violation for the failure of a test.
 func (v Violation) String() string {
 	return fmt.Sprintf("%s: %s http://%s%s: %s", v.Rule, v.Method, v.At, v.Path, v.Detail)
 }
 
-// ManifestTypes are the media types that a request for a manifest has to accept, since some registries choose by them.
+// ManifestTypes lists the media types that a request for a manifest must accept. Some registries choose by them.
 func ManifestTypes() []string {
 	return []string{
 		ocispec.MediaTypeImageIndex,
@@ -46,7 +46,7 @@ func ManifestTypes() []string {
 	}
 }
 
-// violations lists the rules that a request breaks.
+// violations returns the rules that a request breaks.
 func (r *Registry) violations(q *request, at *site) []Violation {
 	var found []Violation
 	breaks := func(rule Rule, format string, args ...any) {
@@ -74,7 +74,7 @@ func (r *Registry) violations(q *request, at *site) []Violation {
 	return found
 }
 
-// wants says whether an Authorization of a scheme belongs here.
+// wants reports whether an Authorization of a scheme is expected.
 func (r *Registry) wants(scheme string, kind Kind, at *site) bool {
 	switch {
 	case at == r.cdn:

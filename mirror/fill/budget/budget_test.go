@@ -11,7 +11,7 @@ import (
 	"github.com/entrepot-io/entrepot/mirror/fill/budget"
 )
 
-// segment is what a usual segment takes.
+// segment is the memory of a usual segment.
 var segment = budget.Need{Memory: 10, Slot: true}
 
 func open(t *testing.T, b *budget.Budget, slots int) *budget.Account {
@@ -26,14 +26,14 @@ func TestSlotAndMemoryAreGrantedTogether(t *testing.T) {
 	a := open(t, b, 1)
 	first, second := a.Hold(), a.Hold()
 	require.True(t, first.Try(segment))
-	require.False(t, second.Try(segment), "there is memory, but no slot")
+	require.False(t, second.Try(segment), "memory is free, but no slot")
 	assert.Zero(t, second.Room())
 	first.ReleaseSlot()
 	assert.EqualValues(t, 10, first.Room())
 	require.True(t, second.Try(segment))
 	second.ReleaseSlot()
 	third := a.Hold()
-	require.False(t, third.Try(segment), "there is a slot, but no memory")
+	require.False(t, third.Try(segment), "a slot is free, but no memory")
 	assert.False(t, third.HasSlot())
 	first.Release()
 	second.Release()

@@ -26,7 +26,7 @@ func TestBlobListsTheSegmentsItWasComposedOf(t *testing.T) {
 		assert.LessOrEqual(t, len(list), maxComposition)
 		assert.Equal(t, epochs, composedEpochs(list))
 	}
-	assert.Empty(t, composition(parts(slices.Repeat([]string{a, b}, 40))), "it would be too long")
+	assert.Empty(t, composition(parts(slices.Repeat([]string{a, b}, 40))), "the list would be too long")
 }
 
 func FuzzComposedEpochs(f *testing.F) {

@@ -21,7 +21,7 @@ import (
 
 func epochName(n int) string { return fmt.Sprintf("%026d", n) }
 
-// someEpochs are those of a blob's segments, as they may be after take-overs: in stretches with holes, or all mixed up.
+// someEpochs returns epochs of a blob's segments as they may be after takeovers: in stretches with holes, or mixed up.
 func someEpochs(r *rand.Rand) []string {
 	epochs := make([]string, 1+r.IntN(growing.MaxSegments))
 	holders, stretch := 1+r.IntN(1+r.IntN(500)), 1+r.IntN(1+r.IntN(2000))
@@ -53,11 +53,11 @@ func TestStateFitsItsLease(t *testing.T) {
 		require.Equal(t, state, read)
 
 		got := read.Epochs(len(epochs))
-		left, leftOfPresent := len(epochs), len(epochs) // the first that is left out
+		left, leftOfPresent := len(epochs), len(epochs) // the first one that is left out
 		for n := range epochs {
 			switch got[n] {
 			case epochs[n]:
-				require.True(t, epochs[n] == "" || n < left || epochs[n] == present && n < leftOfPresent, "the first are kept")
+				require.True(t, epochs[n] == "" || n < left || epochs[n] == present && n < leftOfPresent, "the first segments are kept")
 			case "":
 				if epochs[n] == present {
 					leftOfPresent = min(leftOfPresent, n)
@@ -65,18 +65,18 @@ func TestStateFitsItsLease(t *testing.T) {
 					left = min(left, n)
 				}
 			default:
-				require.Fail(t, "it names what is not stored", "%d is of %q, not %q", n, epochs[n], got[n])
+				require.Fail(t, "the state names a segment that is not stored", "%d is of %q, not %q", n, epochs[n], got[n])
 			}
 		}
 		if left < len(epochs) {
-			require.NotContains(t, got, present, "a successor knows them anyway")
+			require.NotContains(t, got, present, "a successor finds these segments anyway")
 		}
 	}
 }
 
 func TestStateOfALargeBlobIsSmall(t *testing.T) {
 	epochs := slices.Repeat([]string{epochName(1)}, growing.MaxSegments)
-	for n := range 30 { // each of thirty leaders died with a few segments on their way
+	for n := range 30 { // each of thirty leaders died with a few segments in transit
 		for i := n * 300; i < growing.MaxSegments; i++ {
 			epochs[i] = epochName(n)
 		}
@@ -105,13 +105,13 @@ func TestStateOfAnEarlierVersionIsRead(t *testing.T) {
 	require.True(t, state.isReplaced(7, backend.Object{ETag: `"8"`}))
 	require.False(t, state.isReplaced(7, backend.Object{ETag: backend.ETag(fmt.Sprintf(`"%032d"`, 7))}))
 
-	// A leader that has taken over writes the state before it has looked at the segments.
+	// After a takeover, a leader writes the state before it has looked at the segments.
 	data, err := json.Marshal(state)
 	require.NoError(t, err)
 	var again State
 	require.NoError(t, json.Unmarshal(data, &again))
 	require.True(t, again.begun())
-	require.Equal(t, make([]string, growing.MaxSegments), again.Epochs(growing.MaxSegments), "names segments without their versions")
+	require.Equal(t, make([]string, growing.MaxSegments), again.Epochs(growing.MaxSegments), "segments without versions are not named")
 }
 
 func TestSealBindsTheHashedVersions(t *testing.T) {
