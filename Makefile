@@ -248,7 +248,7 @@ cross: ## compile the program for other systems
 .PHONY: docs
 docs: ## regenerate the tables in docs/
 	go test ./cmd/entrepot -run 'TestSettingsAreDocumented|TestTheCostPage|TestCommandsPage' -update
-	go test ./handlers -run IsAsDocumented -update
+	go test ./handlers -run TableMatchesBehavior -update
 	go test -tags e2e ./cmd/entrepot/e2e/stores -run TestTheDocumentedTable -update
 
 .PHONY: docs-terraform

@@ -51,6 +51,9 @@ func (b *Blob) StoredAt() (key string, stored bool) {
 	return b.key, true
 }
 
+// Fetched reports whether a fill has brought the blob or brings it, rather than that it was in the bucket already.
+func (b *Blob) Fetched() bool { return b.fill != nil }
+
 // Wait waits until the blob is in the bucket (nil), or returns why it will not be. Errors: those of Mirror.Blob,
 // ErrHandedOver and ErrUnstored.
 func (b *Blob) Wait(ctx context.Context) error {

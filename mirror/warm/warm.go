@@ -211,7 +211,7 @@ func (i *image) blob(ctx context.Context, d document.Descriptor) error {
 	if blob.Size != d.Size {
 		i.progress.Expect(blob.Size - d.Size)
 	}
-	if _, stored := blob.StoredAt(); stored {
+	if !blob.Fetched() {
 		i.progress.Advance(blob.Size)
 		i.count(blob.Size, 0)
 		return nil
