@@ -247,9 +247,9 @@ cross: ## compile the program for other systems
 
 .PHONY: docs
 docs: ## regenerate the tables in docs/
-	go test ./cmd/entrepot -run 'TestSettingsAreDocumented|TestTheCostPage|TestCommandsPage' -update
+	go test ./cmd/entrepot -run 'TestSettingsAreDocumented|TestCostPage|TestCommandsPage' -update
 	go test ./handlers -run IsAsDocumented -update
-	go test -tags e2e ./cmd/entrepot/e2e/stores -run TestTheDocumentedTable -update
+	go test -tags e2e ./cmd/entrepot/e2e/stores -run TestStoresPageHasCapabilityTable -update
 
 .PHONY: docs-terraform
 docs-terraform: .tools/bin/terraform-docs ## regenerate the tables in the Terraform modules' READMEs

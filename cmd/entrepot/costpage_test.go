@@ -40,7 +40,7 @@ func requestsTable(what string) [][]string {
 	return [][]string{{what, "GET:", "HEAD:", "PUT:", "POST:", "copy:", "LIST:", "DELETE:"}}
 }
 
-func TestTheCostPageHasRequestCounts(t *testing.T) {
+func TestCostPageHasRequestCounts(t *testing.T) {
 	units := requestsTable("what")
 	for _, u := range []costOf{
 		coldTag, coldManifest, coldSmallBlob, coldLargeBlob, coldSegment, probe, warmTag, warmManifest, warmBlob, hot,
@@ -83,7 +83,7 @@ func total(r requests) (n int) {
 	return n
 }
 
-func TestTheCostPageHasRightFigures(t *testing.T) {
+func TestCostPageHasRightFigures(t *testing.T) {
 	prices := [][]string{{"what", "price", "for each", "published by"}}
 	for _, p := range tariffs {
 		price, unit := p.describe()

@@ -56,7 +56,7 @@ func check(t *testing.T, s *testenv.S3, column int) {
 	}
 }
 
-func TestUsualServersMatchTheTable(t *testing.T) {
+func TestUsualServersMatchTable(t *testing.T) {
 	for column, s := range servers {
 		if s.usual {
 			t.Run(s.name, func(t *testing.T) { t.Parallel(); check(t, s.start(t), column) })
@@ -64,7 +64,7 @@ func TestUsualServersMatchTheTable(t *testing.T) {
 	}
 }
 
-func TestTheDocumentedTable(t *testing.T) {
+func TestStoresPageHasCapabilityTable(t *testing.T) {
 	rows := [][]string{{""}}
 	for _, s := range servers {
 		rows[0] = append(rows[0], s.name)
