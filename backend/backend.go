@@ -33,7 +33,7 @@ var (
 	ErrKey = errors.New("invalid key")
 	// ErrFull means that the store has no space left or that a quota is exhausted. Nothing was stored.
 	ErrFull = errors.New("the store is full")
-	// ErrReadOnly means that the store currently accepts no writes at all. Nothing was stored.
+	// ErrReadOnly means that the store currently accepts no writes. Nothing was stored.
 	ErrReadOnly = errors.New("the store is read-only")
 	// ErrUnable means that the store's server does not support the operation or the condition. Nothing was changed.
 	ErrUnable = errors.New("not supported by the store")

@@ -91,7 +91,7 @@ func (s *Store) expire(ctx context.Context, log *slog.Logger, rules []Rule) {
 func clock(root *os.Root) (time.Time, error) {
 	d, err := newDraft(root)
 	if errors.Is(meaning(err), backend.ErrFull) {
-		return time.Now(), nil // a full disk needs the space most
+		return time.Now(), nil // a full disk has no room for the file but needs the space that expiry frees
 	}
 	if err != nil {
 		return time.Time{}, err

@@ -26,14 +26,15 @@ var rules = []fs.Rule{
 	{Prefix: "p/fills/blobs/", After: 24 * time.Hour, Together: true},
 }
 
-// aged puts an object that looks written that long ago.
+// aged puts an object that looks as if it was written ago before now.
 func aged(t *testing.T, s inspected, key string, ago time.Duration) {
 	t.Helper()
 	put(t, s, key, "x", backend.PutOptions{})
 	age(t, s, key, ago)
 }
 
-// age makes an object look written that long ago, by the file system's clock, which a synctest bubble does not change.
+// age makes an object look as if it was written ago before now. It uses the file system's clock, which a synctest bubble does
+// not change.
 func age(t *testing.T, s inspected, key string, ago time.Duration) {
 	t.Helper()
 	marker, err := os.CreateTemp(t.TempDir(), "")
@@ -236,7 +237,7 @@ func TestSeveralProcessesExpireObjects(t *testing.T) {
 			defer other.Close()
 		}
 		synctest.Wait()
-		time.Sleep(time.Hour) // the next run takes what processes left to each other
+		time.Sleep(time.Hour) // the next run removes what each process left to the other
 		synctest.Wait()
 		require.Equal(t, []string{"p/fills/tags/young"}, keys(t, s))
 		require.NotContains(t, logged.String(), "WARN")

@@ -52,7 +52,7 @@ var (
 	_ backend.Toucher  = (*Store)(nil)
 )
 
-// root opens the folder. Each call opens it anew, so that a folder that was removed or has come back is noticed.
+// root opens the folder. Each call opens it again, to notice that the folder was removed or has come back.
 func (s *Store) root() (*os.Root, error) {
 	root, err := os.OpenRoot(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -35,7 +35,7 @@ func each(root *os.Root, folder string, f func(fs.DirEntry) error) error {
 	}
 }
 
-// sweepTemporary removes the drafts of dead writers and what dead sweeps left of folders.
+// sweepTemporary removes the drafts of dead writers and the folders that dead sweeps left behind.
 func sweepTemporary(ctx context.Context, root *os.Root) error {
 	return each(root, temporary, func(e fs.DirEntry) error {
 		if err := ctx.Err(); err != nil {
