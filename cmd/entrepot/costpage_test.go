@@ -124,7 +124,7 @@ func TestCostPageHasRightFigures(t *testing.T) {
 	require.NoError(t, err)
 	inRegion, behindNAT := million.withMirror()[0].sum(), million.withoutMirror()[0].sum()
 	assert.Contains(t, strings.Join(strings.Fields(string(readme)), " "),
-		fmt.Sprintf("cost about $%s instead of $%s through a NAT gateway", number(inRegion), number(behindNAT)))
+		fmt.Sprintf("cost about $%s instead of $%s through a NAT gateway", number(math.Round(inRegion)), number(math.Round(behindNAT))))
 
 	uses := [][]string{{"pulls of the image in a day, by 3 replicas", "hits:", "PUT:", "PUT for 1,000 hits:", "on S3, for 1,000 hits:", "on R2:"}}
 	for _, pulls := range []int{3, 100, 1000, 10_000} {
