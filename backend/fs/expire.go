@@ -20,8 +20,8 @@ type Rule struct {
 	Prefix string
 	// After is the age at which objects expire: the time since they were written, by the file system's clock.
 	After time.Duration
-	// Together makes all objects below a folder in Prefix expire at once, when the youngest of them does. An object
-	// outside of such a folder expires by itself.
+	// Together makes all objects below a folder in Prefix expire together, when the youngest of them does. An object outside
+	// of such a folder expires on its own.
 	Together bool
 }
 

@@ -9,7 +9,7 @@ import (
 	"path"
 )
 
-// batch is the number of names of a folder that are read at once.
+// batch is the number of names read from a folder in one call.
 const batch = 256
 
 // each calls f for every entry of a folder. A missing folder counts as empty.

@@ -34,7 +34,7 @@ func serveCommand() *cobra.Command {
 	}, func(cmd *cobra.Command, cfg config, _ []string) error {
 		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt)
 		defer stop()
-		// A second signal ends the program at once.
+		// A second signal ends the program immediately.
 		context.AfterFunc(ctx, stop)
 		return serve(ctx, cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	})
