@@ -82,17 +82,17 @@ func newLog() (*slog.Logger, *logBuffer) {
 
 func TestExpiredObjectsAreRemoved(t *testing.T) {
 	for name, test := range map[string]struct{ old, young, left []string }{
-		"nothing":                     {left: []string{}},
-		"outside":                     {old: []string{"p/blobs/a", "p/fills2", "q/fills/tags/a"}, left: []string{"p/blobs/a", "p/fills2", "q/fills/tags/a"}},
-		"each object by itself":       {old: []string{"p/fills/a", "p/fills/tags/x/y/a"}, young: []string{"p/fills/b", "p/fills/tags/x/y/b"}, left: []string{"p/fills/b", "p/fills/tags/x/y/b"}},
-		"a folder":                    {old: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/lease"}, left: []string{}},
-		"beside another folder":       {old: []string{"p/fills/blobs/1/0"}, young: []string{"p/fills/blobs/2/0"}, left: []string{"p/fills/blobs/2/0"}},
-		"a folder with a young lease": {old: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/1"}, young: []string{"p/fills/blobs/1/lease"}, left: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/1", "p/fills/blobs/1/lease"}},
-		"a folder with a young segment": {old: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/lease"}, young: []string{"p/fills/blobs/1/1"},
+		"nothing":                 {left: []string{}},
+		"outside":                 {old: []string{"p/blobs/a", "p/fills2", "q/fills/tags/a"}, left: []string{"p/blobs/a", "p/fills2", "q/fills/tags/a"}},
+		"single objects":          {old: []string{"p/fills/a", "p/fills/tags/x/y/a"}, young: []string{"p/fills/b", "p/fills/tags/x/y/b"}, left: []string{"p/fills/b", "p/fills/tags/x/y/b"}},
+		"old folder":              {old: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/lease"}, left: []string{}},
+		"folder beside another":   {old: []string{"p/fills/blobs/1/0"}, young: []string{"p/fills/blobs/2/0"}, left: []string{"p/fills/blobs/2/0"}},
+		"folder with young lease": {old: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/1"}, young: []string{"p/fills/blobs/1/lease"}, left: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/1", "p/fills/blobs/1/lease"}},
+		"folder with young segment": {old: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/lease"}, young: []string{"p/fills/blobs/1/1"},
 			left: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/1", "p/fills/blobs/1/lease"}},
 		"young deeper in the folder": {old: []string{"p/fills/blobs/1/0"}, young: []string{"p/fills/blobs/1/x/y"}, left: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/x/y"}},
 		"old deeper in the folder":   {old: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/x/y"}, left: []string{}},
-		"outside of a folder":        {old: []string{"p/fills/blobs/1"}, young: []string{"p/fills/blobs/2"}, left: []string{"p/fills/blobs/2"}},
+		"object outside folders":     {old: []string{"p/fills/blobs/1"}, young: []string{"p/fills/blobs/2"}, left: []string{"p/fills/blobs/2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
