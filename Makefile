@@ -142,7 +142,7 @@ fuzz: ## run each fuzz test for FUZZTIME (default 1m)
 	done
 
 .PHONY: e2e-stores
-e2e-stores: tools-stores debian-stores ## SeaweedFS, Ceph and rclone as stores: pulls, killed replicas, capabilities
+e2e-stores: tools-stores debian-stores ## SeaweedFS, Ceph and rclone as stores: pulls, killed replicas, abilities
 	@# Most of these tests wait for a throttled upstream or an expiring lease.
 	go test -tags e2e -count=1 -v -parallel 8 -timeout 20m ./cmd/entrepot/e2e/stores
 	go test -tags e2e -count=1 -parallel 8 -timeout 20m -run 'TestStoreOn(SeaweedFS|Ceph|Rclone)|FaultyProxiesOnMinIO' ./backend/s3 ./backend/minio
@@ -247,9 +247,9 @@ cross: ## compile the program for other systems
 
 .PHONY: docs
 docs: ## regenerate the tables in docs/
-	go test ./cmd/entrepot -run 'TestSettingsAreDocumented|TestTheCostPage|TestCommandsPage' -update
+	go test ./cmd/entrepot -run 'TestSettingsAreDocumented|TestCostPage|TestCommandsPage' -update
 	go test ./handlers -run TableMatchesBehavior -update
-	go test -tags e2e ./cmd/entrepot/e2e/stores -run TestTheDocumentedTable -update
+	go test -tags e2e ./cmd/entrepot/e2e/stores -run TestStoresPageHasAbilityTable -update
 
 .PHONY: docs-terraform
 docs-terraform: .tools/bin/terraform-docs ## regenerate the tables in the Terraform modules' READMEs

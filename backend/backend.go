@@ -1,7 +1,7 @@
 // Package backend defines the object store that holds all of entrepot's state.
 //
 // Store is the interface that all stores implement; the comments on its methods are the contract. Composer, Sweeper,
-// Toucher, Denier and Presigner are optional capabilities. The implementations are backend/fs (a local folder), backend/s3
+// Toucher, Denier and Presigner are optional abilities. The implementations are backend/fs (a local folder), backend/s3
 // (aws-sdk-go-v2) and backend/minio (minio-go). The test suite in backend/backendtest checks the contract on each of them.
 // This package does not know what keys mean: see mirror/layout.
 package backend
@@ -33,7 +33,7 @@ var (
 	ErrKey = errors.New("invalid key")
 	// ErrFull means that the store has no space left or that a quota is exhausted. Nothing was stored.
 	ErrFull = errors.New("the store is full")
-	// ErrReadOnly means that the store currently accepts no writes at all. Nothing was stored.
+	// ErrReadOnly means that the store currently accepts no writes. Nothing was stored.
 	ErrReadOnly = errors.New("the store is read-only")
 	// ErrUnable means that the store's server does not support the operation or the condition. Nothing was changed.
 	ErrUnable = errors.New("not supported by the store")
@@ -123,7 +123,7 @@ type Store interface {
 // MinPart is the minimum size in bytes of all parts of a composed object except the last: S3's limit.
 const MinPart = 5 << 20
 
-// Composer is the optional capability to join objects without moving their bytes through this process.
+// Composer is the optional ability to join objects without moving their bytes through this process.
 type Composer interface {
 	// Compose stores the concatenation of parts at key. It reads a part only if that still has its ETag; Key, Size and
 	// ETag must be set. There are 1 to 10,000 parts, of at least MinPart (except the last) and at most 5 GiB each. The
@@ -133,25 +133,25 @@ type Composer interface {
 	Compose(ctx context.Context, key string, parts []Object, o PutOptions) (Object, error)
 }
 
-// Sweeper is the optional capability to remove what dead writers left in the bucket.
+// Sweeper is the optional ability to remove what dead writers left in the bucket.
 type Sweeper interface {
 	// Sweep removes the parts of unfinished multipart uploads to key. It makes writes in progress fail.
 	Sweep(ctx context.Context, key string) error
 }
 
-// Toucher is the optional capability to set the time of an object without writing it.
+// Toucher is the optional ability to set the time of an object without writing it.
 type Toucher interface {
 	// Touch sets the object's Modified to now. If there is no object, it stores an empty one.
 	Touch(ctx context.Context, key string) error
 }
 
-// Denier is the optional capability to report the last operation that the store's credentials did not permit.
+// Denier is the optional ability to report the last operation that the store's credentials did not permit.
 type Denier interface {
 	// LastDenied returns the time and the error, which wraps a PermissionError. The error is nil if there was none.
 	LastDenied() (time.Time, error)
 }
 
-// Presigner is the optional capability to let clients read objects without credentials.
+// Presigner is the optional ability to let clients read objects without credentials.
 type Presigner interface {
 	// Signer returns a signer of URLs for the time now. It returns the same one (==) as long as the store's credentials
 	// and their expiry stay the same, so a cache of URLs can tell when to drop them. Its only I/O is to fetch credentials;

@@ -12,21 +12,21 @@ import (
 	"github.com/entrepot-io/entrepot/bounded"
 )
 
-// The race detector has sync.Pool forget things, on purpose: so make test runs this without it.
+// The test runs without the race detector, which randomly empties sync.Pool.
 
-// hostile are documents of 8 MB that take many times as much if they are decoded whole.
+// hostile are documents of 8 MB that would take many times as much memory if decoded whole.
 var hostile = map[string]string{
-	"many elements":     `{"layers":[` + strings.Repeat("{},", 2_800_000) + `{}]}`,
-	"many fields":       "{" + strings.Repeat(`"a1":1,`, 1_100_000) + `"a":1}`,
-	"the same field":    "{" + strings.Repeat(`"layers":[{}],`, 600_000) + `"a":1}`,
-	"long name":         `{"` + strings.Repeat("x", 8<<20) + `":1}`,
-	"long string":       `{"layers":"` + strings.Repeat("x", 8<<20) + `"}`,
-	"escapes":           `{"layers":"` + strings.Repeat(`\u0001`, 1_400_000) + `"}`,
-	"invalid UTF-8":     `{"layers":["` + strings.Repeat("\xff", 8<<20) + `"]}`,
-	"deep objects":      strings.Repeat(`{"a":`, 1_600_000),
-	"deep arrays":       `{"layers":` + strings.Repeat("[", 8<<20),
-	"deep long names":   strings.Repeat(`{"`+strings.Repeat("x", 1000)+`":`, 8000),
-	"broken at the end": `{"` + strings.Repeat("x", 8<<20) + `":rubbish`,
+	"many elements":   `{"layers":[` + strings.Repeat("{},", 2_800_000) + `{}]}`,
+	"many fields":     "{" + strings.Repeat(`"a1":1,`, 1_100_000) + `"a":1}`,
+	"repeated field":  "{" + strings.Repeat(`"layers":[{}],`, 600_000) + `"a":1}`,
+	"long name":       `{"` + strings.Repeat("x", 8<<20) + `":1}`,
+	"long string":     `{"layers":"` + strings.Repeat("x", 8<<20) + `"}`,
+	"escapes":         `{"layers":"` + strings.Repeat(`\u0001`, 1_400_000) + `"}`,
+	"invalid UTF-8":   `{"layers":["` + strings.Repeat("\xff", 8<<20) + `"]}`,
+	"deep objects":    strings.Repeat(`{"a":`, 1_600_000),
+	"deep arrays":     `{"layers":` + strings.Repeat("[", 8<<20),
+	"deep long names": strings.Repeat(`{"`+strings.Repeat("x", 1000)+`":`, 8000),
+	"invalid at end":  `{"` + strings.Repeat("x", 8<<20) + `":rubbish`,
 }
 
 func TestWalkAllocatesLittle(t *testing.T) {
@@ -36,10 +36,10 @@ func TestWalkAllocatesLittle(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			elements := 0
-			if document, err := bounded.Parse(data); err == nil { // some are no JSON
+			if document, err := bounded.Parse(data); err == nil { // some documents are not JSON
 				_ = document.Fields(func(name string, value bounded.JSON) error {
 					if name == "layers" {
-						_ = value.Elements(func(value bounded.JSON) error { // some are no array
+						_ = value.Elements(func(value bounded.JSON) error { // some values are not arrays
 							value.Text(100)
 							elements++
 							return nil

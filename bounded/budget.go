@@ -14,28 +14,28 @@ import (
 )
 
 const (
-	// Small is the largest buffer in bytes that does not count. A connection costs as much.
+	// Small is the size in bytes up to which buffers do not count. A connection costs as much memory.
 	Small = 32 << 10
 
 	// maxWait bounds how long a caller waits for room, so that responses begin in time.
 	maxWait = 10 * time.Second
 	// moment bounds the wait of a caller that already holds room.
 	moment = 300 * time.Millisecond
-	// cutAfter is how long a caller waits before slow readers are cut.
+	// cutAfter is how long a caller waits before slow readers are cut off.
 	cutAfter = time.Second
 	// collectPause separates two garbage collections. One takes some milliseconds, since buffers contain no pointers.
 	collectPause = 50 * time.Millisecond
 )
 
-// ErrFull is wrapped if no room becomes free in time.
+// ErrFull means that no room became free in time.
 var ErrFull = errors.New("the memory for manifests and lists is in use")
 
-// ErrTooLarge matches errors about bodies that exceed their limit.
+// ErrTooLarge means that a body exceeds its limit.
 var ErrTooLarge = errors.New("too large")
 
-// Budget bounds the memory of all buffers that are not small. A buffer takes room until the garbage collector frees it. It
-// therefore counts once, whether a cache, a transfer or slow clients refer to it, and no holder has to give it back. While
-// a caller waits for room, the Budget runs the garbage collector, and cuts slow readers.
+// Budget bounds the memory of all buffers larger than Small. A buffer takes room until the garbage collector frees it. It
+// therefore counts once, however many caches, transfers and slow clients refer to it, and no holder has to give it back.
+// While a caller waits for room, the Budget runs the garbage collector and cuts off slow readers.
 //
 // A Budget is safe for concurrent use.
 type Budget struct {
@@ -67,13 +67,13 @@ func (b *Budget) Used() int64 { return b.used.Load() }
 // Refused returns how often callers got ErrFull.
 func (b *Budget) Refused() int64 { return b.refused.Load() }
 
-// Cut returns how many slow readers were cut.
+// Cut returns how many slow readers were cut off.
 func (b *Budget) Cut() int64 { return b.readers.cut.Load() }
 
 type holdingKey struct{}
 
-// Holding marks the context of a caller that already holds room. Such a caller waits for more only as long as a garbage
-// collection takes, never until others release theirs. So callers that wait cannot block each other.
+// Holding marks the context of a caller that already holds room. Such a caller waits for a garbage collection at most, never
+// until others release their room, so waiting callers cannot block each other.
 func Holding(ctx context.Context) context.Context { return context.WithValue(ctx, holdingKey{}, true) }
 
 func patience(ctx context.Context) time.Duration {
@@ -156,10 +156,10 @@ func (b *Budget) wait(ctx context.Context, n int64) error {
 		}
 	}
 	b.refused.Add(1)
-	return fmt.Errorf("%w: no room for %d bytes, of %d in all; ask again, or raise ENTREPOT_MANIFEST_CACHE", ErrFull, n, b.size)
+	return fmt.Errorf("%w: no room for %d of %d bytes; retry later, or raise ENTREPOT_MANIFEST_CACHE", ErrFull, n, b.size)
 }
 
-// makeRoom collects garbage, and after a while cuts slow readers, until ctx ends.
+// makeRoom collects garbage until ctx ends. After cutAfter it also cuts off slow readers.
 func (b *Budget) makeRoom(ctx context.Context) {
 	began := time.Now()
 	for {

@@ -21,7 +21,7 @@ import (
 
 const mib = 1 << 20
 
-// briefly is a context for what is not going to succeed.
+// briefly returns a context for calls that wait until it ends.
 func briefly(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -114,15 +114,15 @@ func TestHolderOfRoomHardlyWaits(t *testing.T) {
 	})
 }
 
-// A reader is a client that holds a buffer.
+// The readers are clients to which a buffer is being sent.
 func TestSlowReadersCutWhileOthersWait(t *testing.T) {
 	for name, test := range map[string]struct {
-		takes int // bytes a second
+		takes int // bytes per second
 		cut   bool
 	}{
-		"takes nothing":         {0, true},
-		"takes hardly anything": {1000, true},
-		"takes enough":          {100 << 10, false},
+		"reads nothing": {0, true},
+		"reads slowly":  {1000, true},
+		"reads fast":    {100 << 10, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestSlowReadersCutWhileOthersWait(t *testing.T) {
 						reader.Took(test.takes)
 					}
 				})
-				time.Sleep(time.Hour) // nobody minds
+				time.Sleep(time.Hour) // no caller waits, so no reader is cut off
 				assert.Equal(t, test.cut, getsRoom(t, b))
 				cancel()
 				taking.Wait()
@@ -169,14 +169,14 @@ func TestReadBodies(t *testing.T) {
 		"large":                             {3 * mib, 3 * mib, 8 * mib, nil},
 		"small, of unknown size":            {10, -1, 10, nil},
 		"empty, of unknown size":            {0, -1, 10, nil},
-		"as large as may be":                {8 * mib, -1, 8 * mib, nil},
+		"as large as the limit":             {8 * mib, -1, 8 * mib, nil},
 		"large, of unknown size":            {5*mib + 1, -1, 8 * mib, nil},
-		"a little more than small":          {bounded.Small + 1, -1, 8 * mib, nil},
-		"too large as it says":              {10, 11, 10, bounded.ErrTooLarge},
-		"small and too large":               {11, -1, 10, bounded.ErrTooLarge},
+		"slightly larger than small":        {bounded.Small + 1, -1, 8 * mib, nil},
+		"announced size too large":          {10, 11, 10, bounded.ErrTooLarge},
+		"small but above the limit":         {11, -1, 10, bounded.ErrTooLarge},
 		"too large":                         {8*mib + 1, -1, 8 * mib, bounded.ErrTooLarge},
-		"shorter than it says":              {9, 10, 10, io.ErrUnexpectedEOF},
-		"much shorter than it says":         {0, mib, 8 * mib, io.ErrUnexpectedEOF},
+		"shorter than announced":            {9, 10, 10, io.ErrUnexpectedEOF},
+		"empty instead of large":            {0, mib, 8 * mib, io.ErrUnexpectedEOF},
 		"small and breaks, of unknown size": {-10, -1, 8 * mib, broken},
 		"large and breaks, of unknown size": {-3 * mib, -1, 8 * mib, broken},
 		"breaks":                            {-10, 20, 8 * mib, broken},
@@ -201,7 +201,7 @@ func TestBodyOfUnknownSizeIsTrimmed(t *testing.T) {
 	b := bounded.NewBudget(mib + mib/2)
 	got, err := b.Read(t.Context(), strings.NewReader(strings.Repeat("x", 100<<10)), -1, 8*mib)
 	require.NoError(t, err)
-	_, err = b.Make(t.Context(), mib) // once the garbage is collected
+	_, err = b.Make(t.Context(), mib) // waits for the garbage collector
 	require.NoError(t, err)
 	runtime.KeepAlive(got)
 }
@@ -237,7 +237,7 @@ func TestSlowSourceLeavesRoom(t *testing.T) {
 			_, err := slow.Read(t.Context(), body, size, mib)
 			assert.ErrorIs(t, err, io.ErrClosedPipe)
 		})
-		_, err := end.Write(make([]byte, 2*bounded.Small)) // then it has its room
+		_, err := end.Write(make([]byte, 2*bounded.Small)) // returns once the reader has its room
 		require.NoError(t, err)
 	}
 	_, err := slow.Read(briefly(t), strings.NewReader(strings.Repeat("x", 2*bounded.Small)), -1, mib)

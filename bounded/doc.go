@@ -1,3 +1,3 @@
-// Package bounded reads what others send in bounded memory: bodies that are read whole within one budget for the process,
-// and JSON without a copy of it.
+// Package bounded reads bodies from the network in bounded memory: whole bodies within one budget for the process, and JSON
+// documents without a decoded copy.
 package bounded

@@ -17,7 +17,7 @@ type JSON []byte
 
 // Parse validates a document like encoding/json.
 func Parse(document []byte) (JSON, error) {
-	// Not by jsontext: its errors contain the names on the path to the mistake, which may be long.
+	// Not jsontext: its errors contain the names on the path to the mistake, which may be long.
 	if !json.Valid(document) {
 		return nil, errors.New("not JSON")
 	}
@@ -30,8 +30,8 @@ var ErrEnough = errors.New("enough")
 // maxName bounds names of fields in bytes. A longer name counts as empty.
 const maxName = 64
 
-// Fields calls each for every field of an object, in order, duplicates included. It fails if j is not an object or each
-// fails.
+// Fields calls each for every field of an object, in order, including duplicates. It fails if j is not an object, or if each
+// returns an error.
 func (j JSON) Fields(each func(name string, value JSON) error) error {
 	return j.walk('{', func(quoted, value JSON) error {
 		name, _ := quoted.Text(maxName)
@@ -39,7 +39,8 @@ func (j JSON) Fields(each func(name string, value JSON) error) error {
 	})
 }
 
-// Elements calls each for every element of an array, in order. null has none. It fails if j is neither or each fails.
+// Elements calls each for every element of an array, in order. null counts as an empty array. It fails if j is neither, or
+// if each returns an error.
 func (j JSON) Elements(each func(value JSON) error) error {
 	if j.IsNull() {
 		return nil
@@ -76,7 +77,7 @@ func (j JSON) IsArray() bool { return len(j) > 0 && j[0] == '[' }
 // IsText reports whether j is a string.
 func (j JSON) IsText() bool { return len(j) > 1 && j[0] == '"' }
 
-// Text returns a copy of a string's value. It is not ok if j is not a string, or the value has more than most bytes.
+// Text returns a copy of a string's value. ok is false if j is not a string, or if the value has more than most bytes.
 func (j JSON) Text(most int) (_ string, ok bool) {
 	if !j.IsText() || len(j)-2 > 6*most { // an escape takes at most 6 bytes for one
 		return "", false
@@ -95,7 +96,7 @@ func (j JSON) Text(most int) (_ string, ok bool) {
 	return string(inner), true
 }
 
-// Number returns the value of an integer. It is not ok if j is something else.
+// Number returns the value of an integer. ok is false if j is not an integer.
 func (j JSON) Number() (_ int64, ok bool) {
 	if len(j) > 20 {
 		return 0, false
@@ -104,7 +105,7 @@ func (j JSON) Number() (_ int64, ok bool) {
 	return n, err == nil
 }
 
-// decoder accepts what encoding/json does. Rejecting duplicate names would need memory for all names.
+// decoder accepts the same documents as encoding/json. Rejecting duplicate names would need memory for all names.
 type decoder struct {
 	jsontext.Decoder
 	data bytes.Buffer

@@ -37,8 +37,8 @@ func TestFieldsAndElements(t *testing.T) {
 
 func TestInvalidJSONRefused(t *testing.T) {
 	for name, document := range map[string]string{
-		"nothing": "", "blank": " \n", "half": `{"a":`, "more behind it": "{} {}",
-		"a page": "<html>", "too deep": `{"a":` + strings.Repeat("[", 8<<20), "no value": `{"a"}`,
+		"empty": "", "blank": " \n", "truncated": `{"a":`, "trailing data": "{} {}",
+		"HTML": "<html>", "too deep": `{"a":` + strings.Repeat("[", 8<<20), "no value": `{"a"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := bounded.Parse([]byte(document))

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// firstGuess is the first buffer in bytes of a body of unknown size that is not small.
+// firstGuess is the size in bytes of the first buffer for a large body of unknown size.
 const firstGuess = 1 << 20
 
 var scratches = sync.Pool{New: func() any { return new([Small]byte) }}
@@ -20,7 +20,7 @@ func (b *Budget) Read(ctx context.Context, r io.Reader, size, most int64) ([]byt
 	return read(r, size, most, func(r io.Reader) ([]byte, error) { return b.readLarge(ctx, r, size, most) })
 }
 
-// read reads a small body, and has large read any other.
+// read reads a small body itself and passes other bodies to large.
 func read(r io.Reader, size, most int64, large func(io.Reader) ([]byte, error)) ([]byte, error) {
 	switch {
 	case size > most:
@@ -73,7 +73,7 @@ func (b *Budget) readLarge(ctx context.Context, r io.Reader, size, most int64) (
 	}
 }
 
-// trim returns a copy that wastes less, if there is room for one.
+// trim returns a smaller copy of a buffer that is mostly unused, or buf itself if there is no room for the copy.
 func (b *Budget) trim(ctx context.Context, buf []byte) []byte {
 	if len(buf) < cap(buf)/4*3 {
 		if smaller, err := b.grow(ctx, buf, int64(len(buf))); err == nil {

@@ -9,18 +9,18 @@ import (
 const (
 	// stalled is how long a reader may read nothing while callers wait for room.
 	stalled = 7 * time.Second
-	// minSpeed is the least average speed of a reader then, in bytes per second.
+	// minSpeed is the minimum average speed of a reader while callers wait for room, in bytes per second.
 	minSpeed = 64 << 10
 )
 
-// readers are all clients that buffers are being sent to.
+// readers are all clients to which buffers are being sent.
 type readers struct {
 	mu  sync.Mutex
 	all map[*Reader]struct{}
 	cut atomic.Int64 // so far
 }
 
-// Reader is a client that a buffer is being sent to. It is cut if it is slow while callers wait for room.
+// Reader is a client to which a buffer is being sent. It is cut off if it is slow while callers wait for room.
 type Reader struct {
 	budget *Budget
 	cut    func()
@@ -31,8 +31,8 @@ type Reader struct {
 	isCut atomic.Bool
 }
 
-// Reader registers a client until Done. cut must make writes to the client fail, without blocking. It is called at most
-// once.
+// Reader registers a client until Done. cut cuts the client off: it must make writes to the client fail without blocking.
+// It is called at most once.
 func (b *Budget) Reader(cut func()) *Reader {
 	r := &Reader{budget: b, cut: cut, began: time.Now()}
 	b.readers.mu.Lock()
@@ -50,7 +50,7 @@ func (r *Reader) Took(n int) {
 	r.moved.Store(int64(time.Since(r.began)))
 }
 
-// Done removes the client, and reports whether it was cut.
+// Done removes the client and reports whether it was cut off.
 func (r *Reader) Done() (cut bool) {
 	r.budget.readers.mu.Lock()
 	defer r.budget.readers.mu.Unlock()
@@ -58,7 +58,7 @@ func (r *Reader) Done() (cut bool) {
 	return r.isCut.Load()
 }
 
-// cutSlow cuts all slow readers.
+// cutSlow cuts off all slow readers.
 func (rs *readers) cutSlow(now time.Time) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()

@@ -47,5 +47,5 @@ func (s *Share) take(ctx context.Context, n int64) error {
 		return ctx.Err()
 	}
 	s.refused.Add(1)
-	return fmt.Errorf("%w by bodies from the same upstream; ask again", ErrFull)
+	return fmt.Errorf("%w by bodies from the same upstream; retry later", ErrFull)
 }

@@ -38,7 +38,7 @@ func (m *Mirror) Ready(ctx context.Context) (complaint string, err error) {
 		m.ready.permitted.Store(true)
 	} else if refused, ok := errors.AsType[*untried](err); ok {
 		for _, p := range ability.Purposes() {
-			m.abilities.NoteWrite(ctx, p, refused)
+			m.abilities.RecordWrite(ctx, p, refused)
 		}
 		complaints, err = append(complaints, "the store takes no writes: "+oneLine(refused.Error())), nil
 	}
@@ -71,7 +71,7 @@ func (m *Mirror) complaints() (complaints []string) {
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// MissingAbilities returns the capabilities that the store is known to lack.
+// MissingAbilities returns the abilities that the store is known to lack.
 func (m *Mirror) MissingAbilities() []ability.Missing { return m.abilities.Missing() }
 
 // FindAbilities starts to probe the store in the background, so that missing abilities show before the first cold pull. It tries

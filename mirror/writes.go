@@ -18,5 +18,5 @@ func reportWrite(ctx context.Context, abilities *ability.Abilities, purpose abil
 		errors.Is(err, backend.ErrChecksum), errors.Is(err, backend.ErrKey):
 		return
 	}
-	abilities.NoteWrite(ctx, purpose, err)
+	abilities.RecordWrite(ctx, purpose, err)
 }

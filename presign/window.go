@@ -7,7 +7,7 @@ import (
 )
 
 // windows decides when URLs are signed. The times follow from the key and the clock alone, so that during one window all
-// replicas return the same URL for an object. Each key has different times. Otherwise all URLs would change at once, and
+// replicas return the same URL for an object. Each key has different times. Otherwise all URLs would change at the same time, and
 // miss in every cache in front of the bucket.
 type windows struct{ seconds int64 }
 

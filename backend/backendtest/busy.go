@@ -18,7 +18,7 @@ import (
 
 // Busy checks that a store retries as S3 demands. endpoint is an S3 server, and open opens a store at another URL.
 func Busy(t *testing.T, endpoint string, open func(t *testing.T, endpoint string) backend.Store) {
-	t.Run("every seventh request is turned away", func(t *testing.T) {
+	t.Run("every seventh request is refused as busy", func(t *testing.T) {
 		forward := Proxy(t, endpoint, func(*http.Request) {})
 		var requests atomic.Int64
 		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -7,7 +7,7 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 )
 
-// Deviations maps the promises that a server breaks, as "group/promise", to what it does instead.
+// Deviations maps each promise that a server breaks, as "group/promise", to the server's behavior.
 type Deviations map[string]string
 
 // Deviations of servers that entrepot supports.

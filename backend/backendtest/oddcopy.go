@@ -12,7 +12,7 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 )
 
-// OddCopies checks copies on servers that refuse the right x-amz-copy-source-if-match if it has quotes, such as Ceph RGW
+// OddCopies checks copies on servers that refuse a quoted x-amz-copy-source-if-match even if it is right, such as Ceph RGW
 // 16.2. endpoint is an S3 server, and open opens a store at another URL.
 func OddCopies(t *testing.T, endpoint string, open func(t *testing.T, endpoint string) backend.Store) {
 	refusing := func(t *testing.T, refused func(etag string) bool) (s backend.Store, met *atomic.Int64) {

@@ -39,7 +39,7 @@ type promise struct {
 //
 //	Abandon(t testing.TB, key string) // begins a write to key and leaves it unfinished
 //
-// Run checks the optional capabilities that a store has. Stores assert theirs in their own packages.
+// Run checks the optional abilities that a store has. Stores assert theirs in their own packages.
 func Run(t *testing.T, open func(t *testing.T) backend.Store) {
 	run(t, open, func(string, promise) bool { return true })
 }
@@ -84,7 +84,7 @@ func run(t *testing.T, open func(t *testing.T) backend.Store, selects func(group
 	}
 }
 
-// has reports whether a store has the capability that a group checks.
+// has reports whether a store has the ability that a group checks.
 func has(s backend.Store, group string) bool {
 	ok := true
 	switch group {

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// Delete removes the object and the folders that this leaves empty; the folders of fills would pile up otherwise. It does
+// Delete removes the object and the folders that become empty, since the folders of fills would pile up otherwise. It does
 // not sync: after a power cut the object may be back, intact.
 func (s *Store) Delete(ctx context.Context, key string) error {
 	root, err := s.begin(ctx, key)

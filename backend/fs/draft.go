@@ -8,8 +8,8 @@ import (
 	"path"
 )
 
-// draft is a file on its way to become an object. It is locked for as long as its writer lives, which is how a sweep
-// knows the left-overs of the dead from the drafts of the living, however old either is.
+// draft is a file that becomes an object. It stays locked while its writer lives, so a sweep can distinguish the drafts of
+// live writers from those of dead ones, whatever their age.
 type draft struct {
 	*os.File
 	root *os.Root
@@ -29,7 +29,7 @@ func newDraft(root *os.Root) (*draft, error) {
 			return nil, err
 		}
 		d := &draft{File: f, root: root, name: name}
-		// A sweep may come between the creation and the lock: it then holds the lock, or has removed the file.
+		// A sweep may have locked or removed the file since its creation.
 		locked, err := tryLock(f)
 		if locked && d.named() {
 			return d, nil
@@ -41,8 +41,8 @@ func newDraft(root *os.Root) (*draft, error) {
 	}
 }
 
-// makeTemporary creates the folder of the drafts, for which there may have been no room when the store was opened. If
-// that of the objects is missing too this is not the store any more: its disk may have been unmounted.
+// makeTemporary creates the folder for drafts, for which a full disk may have had no room when the store was opened. If the
+// folder for objects is missing too, the disk of the store may have been unmounted.
 func makeTemporary(root *os.Root) error {
 	if _, err := root.Stat(objects); err != nil {
 		return err
@@ -53,7 +53,7 @@ func makeTemporary(root *os.Root) error {
 	return nil
 }
 
-// discard closes the draft and removes its name, which it has no more where it has become an object by rename.
+// discard closes the draft and removes its temporary name, which a rename to the object's name has already removed.
 func (d *draft) discard() {
 	_ = d.root.Remove(d.name) // what cannot be removed now, the next sweep removes
 	_ = d.Close()             // it was synced, or is not wanted

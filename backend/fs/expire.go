@@ -20,8 +20,8 @@ type Rule struct {
 	Prefix string
 	// After is the age at which objects expire: the time since they were written, by the file system's clock.
 	After time.Duration
-	// Together makes all objects below a folder in Prefix expire at once, when the youngest of them does. An object
-	// outside of such a folder expires by itself.
+	// Together makes all objects below a folder in Prefix expire together, when the youngest of them does. An object outside
+	// of such a folder expires on its own.
 	Together bool
 }
 
@@ -91,7 +91,7 @@ func (s *Store) expire(ctx context.Context, log *slog.Logger, rules []Rule) {
 func clock(root *os.Root) (time.Time, error) {
 	d, err := newDraft(root)
 	if errors.Is(meaning(err), backend.ErrFull) {
-		return time.Now(), nil // a full disk needs the space most
+		return time.Now(), nil // a full disk has no room for the file but needs the space that expiry frees
 	}
 	if err != nil {
 		return time.Time{}, err

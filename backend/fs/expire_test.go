@@ -26,14 +26,15 @@ var rules = []fs.Rule{
 	{Prefix: "p/fills/blobs/", After: 24 * time.Hour, Together: true},
 }
 
-// aged puts an object that looks written that long ago.
+// aged puts an object that looks as if it was written ago before now.
 func aged(t *testing.T, s inspected, key string, ago time.Duration) {
 	t.Helper()
 	put(t, s, key, "x", backend.PutOptions{})
 	age(t, s, key, ago)
 }
 
-// age makes an object look written that long ago, by the file system's clock, which a synctest bubble does not change.
+// age makes an object look as if it was written ago before now. It uses the file system's clock, which a synctest bubble does
+// not change.
 func age(t *testing.T, s inspected, key string, ago time.Duration) {
 	t.Helper()
 	marker, err := os.CreateTemp(t.TempDir(), "")
@@ -81,17 +82,17 @@ func newLog() (*slog.Logger, *logBuffer) {
 
 func TestExpiredObjectsAreRemoved(t *testing.T) {
 	for name, test := range map[string]struct{ old, young, left []string }{
-		"nothing":                     {left: []string{}},
-		"outside":                     {old: []string{"p/blobs/a", "p/fills2", "q/fills/tags/a"}, left: []string{"p/blobs/a", "p/fills2", "q/fills/tags/a"}},
-		"each object by itself":       {old: []string{"p/fills/a", "p/fills/tags/x/y/a"}, young: []string{"p/fills/b", "p/fills/tags/x/y/b"}, left: []string{"p/fills/b", "p/fills/tags/x/y/b"}},
-		"a folder":                    {old: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/lease"}, left: []string{}},
-		"beside another folder":       {old: []string{"p/fills/blobs/1/0"}, young: []string{"p/fills/blobs/2/0"}, left: []string{"p/fills/blobs/2/0"}},
-		"a folder with a young lease": {old: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/1"}, young: []string{"p/fills/blobs/1/lease"}, left: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/1", "p/fills/blobs/1/lease"}},
-		"a folder with a young segment": {old: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/lease"}, young: []string{"p/fills/blobs/1/1"},
+		"nothing":                 {left: []string{}},
+		"outside":                 {old: []string{"p/blobs/a", "p/fills2", "q/fills/tags/a"}, left: []string{"p/blobs/a", "p/fills2", "q/fills/tags/a"}},
+		"single objects":          {old: []string{"p/fills/a", "p/fills/tags/x/y/a"}, young: []string{"p/fills/b", "p/fills/tags/x/y/b"}, left: []string{"p/fills/b", "p/fills/tags/x/y/b"}},
+		"old folder":              {old: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/lease"}, left: []string{}},
+		"folder beside another":   {old: []string{"p/fills/blobs/1/0"}, young: []string{"p/fills/blobs/2/0"}, left: []string{"p/fills/blobs/2/0"}},
+		"folder with young lease": {old: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/1"}, young: []string{"p/fills/blobs/1/lease"}, left: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/1", "p/fills/blobs/1/lease"}},
+		"folder with young segment": {old: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/lease"}, young: []string{"p/fills/blobs/1/1"},
 			left: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/1", "p/fills/blobs/1/lease"}},
 		"young deeper in the folder": {old: []string{"p/fills/blobs/1/0"}, young: []string{"p/fills/blobs/1/x/y"}, left: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/x/y"}},
 		"old deeper in the folder":   {old: []string{"p/fills/blobs/1/0", "p/fills/blobs/1/x/y"}, left: []string{}},
-		"outside of a folder":        {old: []string{"p/fills/blobs/1"}, young: []string{"p/fills/blobs/2"}, left: []string{"p/fills/blobs/2"}},
+		"object outside folders":     {old: []string{"p/fills/blobs/1"}, young: []string{"p/fills/blobs/2"}, left: []string{"p/fills/blobs/2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -236,7 +237,7 @@ func TestSeveralProcessesExpireObjects(t *testing.T) {
 			defer other.Close()
 		}
 		synctest.Wait()
-		time.Sleep(time.Hour) // the next run takes what processes left to each other
+		time.Sleep(time.Hour) // the next run removes what each process left to the other
 		synctest.Wait()
 		require.Equal(t, []string{"p/fills/tags/young"}, keys(t, s))
 		require.NotContains(t, logged.String(), "WARN")

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// lock acquires the right to change which name has which object, among all processes that share the folder. All writers
-// hold it, so that nothing comes between a condition and its write, nor between the creation of a folder and its first
-// object. It is held for a few system calls on names, never while bytes are copied.
+// lock acquires the right to change the names of objects, among all processes that share the folder. All writers hold it, so
+// that no other write happens between a condition and its write, or between the creation of a folder and that of its first
+// object. They hold it for a few system calls on names, never while they copy bytes.
 func (s *Store) lock(ctx context.Context, root *os.Root) (unlock func(), err error) {
 	select {
 	case s.turn <- struct{}{}:

@@ -8,7 +8,7 @@ import (
 )
 
 // tryLock locks a file until it is closed. It returns false if another process, or another open file of this one, holds
-// the lock. Windows keeps others from bytes that are locked, so the lock is on a byte that no file reaches.
+// the lock. Windows denies others access to locked bytes, so the lock is on a byte past the end of any file.
 func tryLock(f *os.File) (locked bool, err error) {
 	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
 	at := windows.Overlapped{Offset: 1<<32 - 1, OffsetHigh: 1<<31 - 1}

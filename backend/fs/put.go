@@ -136,8 +136,8 @@ func (u untilDone) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// appendPart appends the version of the object that p names to the draft. It checks the version of the very file that it
-// copies, so that no replacement can come in between.
+// appendPart appends the version of the object that p names to the draft. It checks the version in the same open file that
+// it copies, so that no replacement can come in between.
 func appendPart(root *os.Root, d *draft, p backend.Object) error {
 	f, found, err := openObject(root, p.Key)
 	if err != nil {

@@ -8,7 +8,7 @@
 //
 // A file holds the object's bytes, followed by a trailer with the other attributes (see trailer). So one rename makes an
 // object visible with its content type and metadata, and kill -9 cannot separate them. Not all file systems have extended
-// attributes, and no rename moves two files at once. The bytes come first because sendfile and copy_file_range need
+// attributes, and no rename moves two files together. The bytes come first because sendfile and copy_file_range need
 // offset 0 to share blocks.
 //
 // Any number of processes on one machine can share the folder. The file system must support locks, hard links and renames
@@ -52,7 +52,7 @@ var (
 	_ backend.Toucher  = (*Store)(nil)
 )
 
-// root opens the folder. Each call opens it anew, so that a folder that was removed or has come back is noticed.
+// root opens the folder. Each call opens it again, to notice that the folder was removed or has come back.
 func (s *Store) root() (*os.Root, error) {
 	root, err := os.OpenRoot(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -9,7 +9,7 @@ import (
 	"path"
 )
 
-// batch is the number of names of a folder that are read at once.
+// batch is the number of names read from a folder in one call.
 const batch = 256
 
 // each calls f for every entry of a folder. A missing folder counts as empty.
@@ -35,7 +35,7 @@ func each(root *os.Root, folder string, f func(fs.DirEntry) error) error {
 	}
 }
 
-// sweepTemporary removes the drafts of dead writers and what dead sweeps left of folders.
+// sweepTemporary removes the drafts of dead writers and the folders that dead sweeps left behind.
 func sweepTemporary(ctx context.Context, root *os.Root) error {
 	return each(root, temporary, func(e fs.DirEntry) error {
 		if err := ctx.Err(); err != nil {

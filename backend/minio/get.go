@@ -45,7 +45,7 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[backen
 		for {
 			var lookErr error // of looking up a key
 			err := s.list(ctx, o, func(found minio.ObjectInfo) bool {
-				// minio-go decodes keys if the server says that they are encoded, without telling.
+				// minio-go decodes keys if the server declares them encoded, but does not report whether it did.
 				key, below, err := listing.Key(ctx, found.Key)
 				if err != nil {
 					lookErr = fmt.Errorf("list %s: key %q: %w", prefix, found.Key, err)

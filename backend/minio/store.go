@@ -51,7 +51,7 @@ type Config struct {
 	Stall time.Duration
 }
 
-// Store is a bucket or a part of one. It implements backend.Store and all optional capabilities. ETags keep the quotes of
+// Store is a bucket or a part of one. It implements backend.Store and all optional abilities. ETags keep the quotes of
 // S3's headers, so that they equal those of package s3 for the same bucket.
 type Store struct {
 	client    minio.Core

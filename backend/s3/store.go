@@ -44,7 +44,7 @@ type Config struct {
 	Stall time.Duration
 }
 
-// Store is a bucket or a part of one. It implements backend.Store and all optional capabilities. ETags keep the quotes of
+// Store is a bucket or a part of one. It implements backend.Store and all optional abilities. ETags keep the quotes of
 // S3's headers.
 type Store struct {
 	client    *s3.Client

@@ -94,7 +94,8 @@ func onServer(t *testing.T, server *testenv.S3, unknownKey error) {
 	})
 }
 
-// TestStoreBehindFaultyProxies runs on one server only: what proxies change tests the client. `make e2e` repeats it on MinIO.
+// TestStoreBehindFaultyProxies runs on one server only, since it tests how the client handles the proxies' changes. `make
+// e2e` repeats it on MinIO.
 func TestStoreBehindFaultyProxies(t *testing.T) { behindProxies(t, testenv.StartVersityGW(t)) }
 
 // behindProxies runs all tests that put a proxy between the store and a server.

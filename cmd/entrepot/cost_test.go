@@ -26,10 +26,10 @@ func (i imageShape) push(r *upstreamtest.Registry) upstreamtest.Image {
 func TestPullCostsDocumentedRequests(t *testing.T) {
 	t.Parallel()
 	shapes := map[string]imageShape{
-		"a layer":                             {layers: []int{1}},
-		"an index and three layers":           {index: true, layers: []int{1, 1, 1}},
-		"a layer of two segments":             {layers: []int{2}},
-		"an index and layers small and large": {index: true, layers: []int{1, 2, 4, 1, 3}},
+		"one layer":                     {layers: []int{1}},
+		"index, three layers":           {index: true, layers: []int{1, 1, 1}},
+		"layer of two segments":         {layers: []int{2}},
+		"index, small and large layers": {index: true, layers: []int{1, 2, 4, 1, 3}},
 	}
 	type pulled struct {
 		imageShape

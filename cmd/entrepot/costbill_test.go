@@ -34,7 +34,7 @@ func (m month) parts() []part {
 	others := n(m.replicas) - 1
 	ttls := m.seconds() / m.tagTTL
 	return []part{
-		{"the image is filled, and the other replicas find it",
+		{"one replica fetches the image, the others find it in the bucket",
 			m.image.cold().plus(others, m.image.warm())},
 		{"markers of use", requests{}.plus(n(m.replicas*m.days*24), m.image.markers())},
 		{"revalidation of its tag", requests{}.plus(n(ttls), revalidation.requests).plus(n(ttls)*others, revalidated.requests)},
@@ -99,7 +99,7 @@ func (m month) withMirror() []bill {
 		s3("S3; clients on the Internet", internet.of(m.transfer())),
 		{"S3 and CloudFront; clients on the Internet", s3Storage.of(m.bytes),
 			m.own(1).onS3() + cdnRequests.of(m.downloads().reads()), cdnTransfer.of(m.transfer())},
-		r2("R2; clients that pay nothing for what comes in", 0),
+		r2("R2; clients with free inbound traffic", 0),
 		r2("R2; clients behind an AWS NAT gateway", nat.of(m.transfer())),
 	}
 }
@@ -110,7 +110,7 @@ func (m month) withoutMirror() []bill {
 	ecr := func(way string, transfer float64) bill { return bill{way, ecrStorage.of(m.bytes), 0, transfer} }
 	return []bill{
 		{"any registry outside; clients behind an AWS NAT gateway", 0, 0, nat.of(m.transfer())},
-		{"any registry outside; clients that pay nothing for what comes in", 0, 0, 0},
+		{"any registry outside; clients with free inbound traffic", 0, 0, 0},
 		ecr("ECR's pull-through cache; clients in its region, by endpoints in 3 zones", gateway.of(m.transfer())+endpointHours.of(endpoints*zones*m.days*24)),
 		ecr("ECR's pull-through cache; clients in its region, by a NAT gateway", nat.of(m.transfer())),
 		{"a registry of one's own in another AWS region", 0, 0, region.of(m.transfer())},

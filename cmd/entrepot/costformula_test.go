@@ -9,7 +9,7 @@ type costOf struct {
 // The requests of a pull are the sum of these, each as often as its item is in the image. cost_test.go checks them, and
 // docs/cost.md lists them in a table.
 var (
-	probe = costOf{"start of a process: probe of the store's capabilities",
+	probe = costOf{"start of a process: probe of the store's abilities",
 		requests{getObject: 1, putObject: 6, deleteObject: 3, createUpload: 1, uploadPartCopy: 1, completeUpload: 1}}
 	coldTag = costOf{"cold: a tag with its manifest",
 		requests{getObject: 2, putObject: 3, deleteObject: 1}}

@@ -40,7 +40,7 @@ func requestsTable(what string) [][]string {
 	return [][]string{{what, "GET:", "HEAD:", "PUT:", "POST:", "copy:", "LIST:", "DELETE:"}}
 }
 
-func TestTheCostPageHasRequestCounts(t *testing.T) {
+func TestCostPageHasRequestCounts(t *testing.T) {
 	units := requestsTable("what")
 	for _, u := range []costOf{
 		coldTag, coldManifest, coldSmallBlob, coldLargeBlob, coldSegment, probe, warmTag, warmManifest, warmBlob, hot,
@@ -83,7 +83,7 @@ func total(r requests) (n int) {
 	return n
 }
 
-func TestTheCostPageHasRightFigures(t *testing.T) {
+func TestCostPageHasRightFigures(t *testing.T) {
 	prices := [][]string{{"what", "price", "for each", "published by"}}
 	for _, p := range tariffs {
 		price, unit := p.describe()
@@ -101,10 +101,10 @@ func TestTheCostPageHasRightFigures(t *testing.T) {
 	for _, p := range million.parts() {
 		row(p.why, p.requests)
 	}
-	row("replicas start, and `/readyz` is probed", million.probing())
+	row("starts of replicas, probes of `/readyz`", million.probing())
 	row("**entrepot, together**", million.own(1))
 	row("the clients' downloads", million.downloads())
-	row("entrepot, were a thousand such images in use around the clock", million.own(1000))
+	row("entrepot with a thousand such images in use around the clock", million.own(1000))
 	testenv.Page(t, costPage, "month", testenv.Table(table...))
 
 	bills := [][]string{{"", "storage:", "requests:", "transfer:", "a month:", "for 1,000 pulls:"}}
@@ -124,7 +124,7 @@ func TestTheCostPageHasRightFigures(t *testing.T) {
 	require.NoError(t, err)
 	inRegion, behindNAT := million.withMirror()[0].sum(), million.withoutMirror()[0].sum()
 	assert.Contains(t, strings.Join(strings.Fields(string(readme)), " "),
-		fmt.Sprintf("come to some $%s in place of $%s through a NAT gateway", number(inRegion), number(behindNAT)))
+		fmt.Sprintf("cost about $%s instead of $%s through a NAT gateway", number(math.Round(inRegion)), number(math.Round(behindNAT))))
 
 	uses := [][]string{{"pulls of the image in a day, by 3 replicas", "hits:", "PUT:", "PUT for 1,000 hits:", "on S3, for 1,000 hits:", "on R2:"}}
 	for _, pulls := range []int{3, 100, 1000, 10_000} {
@@ -151,9 +151,9 @@ func (m month) scale() [][]string {
 		{"on average", fmt.Sprintf("%.2f pulls a second, %.2f Gbit/s", m.pulls/m.seconds(), gbits)},
 		{"at ten times the average", fmt.Sprintf("%.1f pulls a second, %.1f Gbit/s", 10*m.pulls/m.seconds(), 10*gbits)},
 		{"requests to entrepot, one for each manifest and blob", number(m.pulls * float64(m.image.objects()))},
-		{"addresses that Docker Hub would let pull as much, at 100 in 6 hours", number(math.Ceil(m.pulls / (100 * hub)))},
-		{"free accounts at Docker Hub, at 200", number(math.Ceil(m.pulls / (200 * hub)))},
-		{"`GET` of a CDN's edge at the bucket, for each blob and window of 50 minutes; a thousand edges on S3",
+		{"IP addresses that this takes at Docker Hub, at 100 pulls in 6 hours each", number(math.Ceil(m.pulls / (100 * hub)))},
+		{"free accounts that this takes at Docker Hub, at 200 each", number(math.Ceil(m.pulls / (200 * hub)))},
+		{"`GET` to the bucket from one CDN edge, one per blob and 50 minutes; price of a thousand edges on S3",
 			number(edge.reads()) + "; " + dollars(edge.onS3()*1000)},
 	}
 }

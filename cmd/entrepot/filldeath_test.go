@@ -18,7 +18,7 @@ import (
 const (
 	killedBlob      = 5*fillSegment + 1<<20 + 123 // six segments
 	killedSmallBlob = 3<<20 + 7
-	// killedSpeed is the speed of each connection to the upstream in bytes per second.
+	// killedSpeed is the speed of each connection to the upstream, in bytes per second.
 	killedSpeed = 12 << 20
 	// takeOver bounds the time in which followers take over, on a machine that is busy with other cases.
 	takeOver = 25 * time.Second

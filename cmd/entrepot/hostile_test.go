@@ -31,11 +31,11 @@ import (
 const (
 	hostileFills = 32 << 20 // bytes of ENTREPOT_FILL_MEMORY
 	hostileCache = 16 << 20 // bytes of ENTREPOT_MANIFEST_CACHE
-	// hostileLimit is what docs/operations.md says that a replica needs, and what the runtime and the kernel take besides.
+	// hostileLimit is the memory that docs/operations.md gives for a replica, plus 50 MiB for the runtime and the kernel.
 	hostileLimit = hostileFills + 2*hostileCache + 32<<20 + 30<<20 + 50<<20
 )
 
-// hostileWorld is a program with little memory between a folder and an upstream that means harm.
+// hostileWorld has a hostile upstream and the folder in which replicas with little memory store its content.
 type hostileWorld struct {
 	upstream *upstreamtest.Registry
 	folder   string
@@ -44,7 +44,7 @@ type hostileWorld struct {
 func newHostileWorld(t *testing.T) *hostileWorld {
 	t.Helper()
 	if _, err := os.Stat("/proc/self/status"); err != nil {
-		testenv.NotRun(t, "the program's memory cannot be measured: %v", err)
+		testenv.NotRun(t, "cannot measure the program's memory: %v", err)
 	}
 	return &hostileWorld{upstreamtest.Start(t, upstreamtest.Options{}), t.TempDir()}
 }
@@ -62,18 +62,18 @@ func (w *hostileWorld) start(t *testing.T, env ...string) *replica {
 	return r
 }
 
-// staysSmall fails the test if the program has had more memory than it may.
+// staysSmall fails the test if the replica's peak memory exceeds hostileLimit.
 func (r *replica) staysSmall(t *testing.T) {
 	t.Helper()
 	peak := r.PeakMemory(t)
-	t.Logf("peak RSS %.1f MiB, of at most %.1f", float64(peak)/(1<<20), float64(hostileLimit)/(1<<20))
-	if os.Getenv("ENTREPOT_TEST_RACE") == "" { // the detector takes several times as much
+	t.Logf("peak RSS %.1f MiB, want at most %.1f MiB", float64(peak)/(1<<20), float64(hostileLimit)/(1<<20))
+	if os.Getenv("ENTREPOT_TEST_RACE") == "" { // the race detector needs several times as much
 		assert.LessOrEqual(t, peak, int64(hostileLimit))
 	}
 }
 
-// visitAll requests all paths at once, and each of them until the status is 200. The program may respond with 503 while it has
-// no memory, and with 504 while a busy machine keeps the test's upstream from responding.
+// visitAll requests all paths concurrently and repeats each request until its status is 200. The replica may respond with
+// 503 if it has no free memory, and with 504 if the test's upstream is slow on a busy machine.
 func (r *replica) visitAll(t *testing.T, paths []string) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -94,11 +94,11 @@ func (r *replica) visitAll(t *testing.T, paths []string) {
 	wg.Wait()
 }
 
-// veryPatient also waits for a test's upstream that encodes large documents on a busy machine.
+// veryPatient waits even for a test's upstream that encodes large documents on a busy machine.
 var veryPatient = &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// visit does as many clients at a time as there may be, and returns how often each status was answered; -1 is for an
-// answer that broke off.
+// visit requests all paths with a number of concurrent clients and counts the responses by status. Failed requests and
+// incomplete responses count as status -1.
 func (r *replica) visit(t *testing.T, clients int, paths []string) map[int]int {
 	t.Helper()
 	var mu sync.Mutex
@@ -129,7 +129,7 @@ func (r *replica) visit(t *testing.T, clients int, paths []string) map[int]int {
 	return statuses
 }
 
-// manifests puts manifests into the upstream that are all different and returns their paths.
+// manifests adds n different manifests to the upstream and returns their paths.
 func (w *hostileWorld) manifests(n int, body func(i int) string) (paths []string) {
 	for i := range n {
 		d := w.upstream.Manifest(fillRepo, "", v1.MediaTypeImageManifest, []byte(body(i)))
@@ -138,9 +138,9 @@ func (w *hostileWorld) manifests(n int, body func(i int) string) (paths []string
 	return paths
 }
 
-const large = 8<<20 - 1000 // bytes, a little less than the most of a manifest
+const large = 8<<20 - 1000 // bytes, slightly below the limit for a manifest
 
-// padded repeats a text between two others up to a size in bytes.
+// padded returns before, as many repetitions of text as fit into size bytes, and after.
 func padded(before, text, after string, size int) string {
 	return before + strings.Repeat(text, (size-len(before)-len(after))/len(text)) + after
 }
@@ -153,15 +153,15 @@ func TestHostileManifestsTakeLittleMemory(t *testing.T) {
 	for name, body := range map[string]func(i int) string{
 		"empty layers": func(i int) string { return padded(fmt.Sprintf(`{"n":%d,"layers":[`, i), "{},", "{}]}", large) },
 		"fields":       func(i int) string { return padded(fmt.Sprintf(`{"n":%d`, i), `,"a":{}`, "}", large) },
-		"layers, again and again": func(i int) string {
+		"repeated layers field": func(i int) string {
 			return padded(fmt.Sprintf(`{"n":%d`, i), `,"layers":[{"digest":"sha256:x","size":1}]`, "}", large)
 		},
 		"depth": func(i int) string { return padded(fmt.Sprintf(`{"n":%d,"layers":`, i), "[", "", large) },
 		"invalid UTF-8": func(i int) string {
 			return padded(fmt.Sprintf(`{"n":%d,"layers":[{"digest":"`, i), "\xff", `"}]}`, large)
 		},
-		"a name": func(i int) string { return padded(fmt.Sprintf(`{"n":%d,"`, i), "x", `":1}`, large) },
-		"announced": func(i int) string {
+		"long field name": func(i int) string { return padded(fmt.Sprintf(`{"n":%d,"`, i), "x", `":1}`, large) },
+		"long digest": func(i int) string {
 			return padded(fmt.Sprintf(`{"n":%d,"blobs":[{"size":1,"digest":"`, i), "x", `"}]}`, 4<<20)
 		},
 	} {
@@ -172,7 +172,7 @@ func TestHostileManifestsTakeLittleMemory(t *testing.T) {
 			all = append(all, paths...)
 		})
 	}
-	again := w.start(t) // which has them from the folder
+	again := w.start(t) // reads the manifests from the folder
 	assert.Equal(t, map[int]int{200: len(all)}, again.visit(t, 5, all))
 	again.staysSmall(t)
 }
@@ -195,15 +195,15 @@ func TestHostileListsTakeLittleMemory(t *testing.T) {
 	r := w.start(t)
 	n := 0
 	for name, body := range map[string]string{
-		"empty tags":          padded(`{"name":"x","tags":[`, `"",`, `""]}`, 4<<20-1000),
-		"tags that are":       manyTags(4<<20 - 1000),
-		"a page of tags":      padded(`{"name":"x","tags":[`, `"a",`, `"b"]}`, large),
-		"depth":               padded(`{"tags":`, `[`, ``, large),
-		"empty descriptors":   padded(`{"manifests":[`, `{},`, `{}]}`, large),
-		"short descriptors":   padded(`{"manifests":[`, `{"digest":"a"},`, `{"digest":"b"}]}`, 4<<20-1000),
-		"a page of manifests": padded(`{"manifests":[`, `{"artifactType":"a/b"},`, `{"digest":"b"}]}`, large),
-		"fields":              padded(`{"tags":[],"manifests":[]`, `,"a":1`, `}`, large),
-		"errors":              padded(`{"errors":[`, `{},`, `{}]}`, large),
+		"empty tags":        padded(`{"name":"x","tags":[`, `"",`, `""]}`, 4<<20-1000),
+		"distinct tags":     manyTags(4<<20 - 1000),
+		"equal tags":        padded(`{"name":"x","tags":[`, `"a",`, `"b"]}`, large),
+		"depth":             padded(`{"tags":`, `[`, ``, large),
+		"empty descriptors": padded(`{"manifests":[`, `{},`, `{}]}`, large),
+		"short descriptors": padded(`{"manifests":[`, `{"digest":"a"},`, `{"digest":"b"}]}`, 4<<20-1000),
+		"without digests":   padded(`{"manifests":[`, `{"artifactType":"a/b"},`, `{"digest":"b"}]}`, large),
+		"fields":            padded(`{"tags":[],"manifests":[]`, `,"a":1`, `}`, large),
+		"errors":            padded(`{"errors":[`, `{},`, `{}]}`, large),
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.upstream.Faults.Set(
@@ -227,7 +227,7 @@ func TestHostileListsTakeLittleMemory(t *testing.T) {
 	assert.Equal(t, image.Body, body)
 }
 
-// manyTags is a list of as many tags as there is room for.
+// manyTags returns a list of as many distinct tags as fit into size bytes.
 func manyTags(size int) string {
 	var b strings.Builder
 	b.WriteString(`{"name":"x","tags":["x"`)
@@ -268,7 +268,8 @@ func TestHostileRecordsTakeLittleMemory(t *testing.T) {
 	r.staysSmall(t)
 }
 
-// slowly asks for a path and takes hardly anything of the answer until the test ends.
+// slowly requests a path and reads one byte of the response per second until the test ends. It counts in cut when the
+// server closes the connection.
 func (r *replica) slowly(t *testing.T, path string, cut *atomic.Int64) {
 	t.Helper()
 	dialer := net.Dialer{Control: smallWindow}
@@ -323,7 +324,7 @@ func TestSlowReadersDoNotStarveOthers(t *testing.T) {
 	for _, path := range paths[:24] {
 		r.slowly(t, path, &cut)
 	}
-	// What is small is answered at once, what is large as soon as slow readers are cut.
+	// Small manifests are served immediately, large ones once slow readers are cut off.
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	status, body, err := r.program.get(t, "/v2/"+fillRepo+"/manifests/1")
@@ -339,11 +340,11 @@ func TestSlowReadersDoNotStarveOthers(t *testing.T) {
 		if resp.StatusCode == http.StatusOK {
 			break
 		}
-		if resp.StatusCode != http.StatusGatewayTimeout { // a busy machine keeps the test's upstream from responding
+		if resp.StatusCode != http.StatusGatewayTimeout { // the test's upstream is slow on a busy machine
 			require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
 			require.NotEmpty(t, resp.Header.Get("Retry-After"))
 		}
-		require.NoError(t, ctx.Err(), "a large manifest is never sent")
+		require.NoError(t, ctx.Err(), "large manifest not served within 3 minutes")
 	}
 	assert.Positive(t, r.metric(t, "entrepot_readers_cut_total"))
 	r.staysSmall(t)

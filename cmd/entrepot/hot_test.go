@@ -31,7 +31,7 @@ func TestHotHitSendsNoRequestsAndSignsNothing(t *testing.T) {
 	require.NoError(t, pull(t, r))
 	w.bucket.nothingLeft(t)
 	request()
-	waitFor(t, "records of use", func() bool { return len(w.bucket.keys(t, "access/")) == 3 })
+	waitFor(t, "markers of use", func() bool { return len(w.bucket.keys(t, "access/")) == 3 })
 	before, upstreamRequests := r.counters(t), w.upstream.Counts().Requests
 	for range 100 {
 		request()

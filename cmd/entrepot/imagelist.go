@@ -13,7 +13,7 @@ import (
 )
 
 // readImageList reads the images named in a file, or in r if path is "-": a list with one image per line, or YAML documents
-// such as Kubernetes manifests, Compose files and Helm's output, of which each string under a key "image" counts. It returns
+// such as Kubernetes manifests, Compose files and Helm's output. In YAML, each string under a key "image" counts. It returns
 // each image once, in order.
 func readImageList(path string, r io.Reader) ([]string, error) {
 	text, err := readFileOr(path, r)
@@ -83,7 +83,7 @@ func imagesIn(node *yaml.Node) (images []string) {
 	return images
 }
 
-// imagesInLines returns the images in lines, of which # begins a comment.
+// imagesInLines returns the images in a list with one image per line and comments after #.
 func imagesInLines(text []byte) (images []string) {
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
 		line, _, _ := strings.Cut(lines.Text(), "#")

@@ -120,7 +120,7 @@ func TestFunctionIsIdleAfterResponse(t *testing.T) {
 		assert.Equal(t, upstreamRequests, w.upstream.Counts().Requests, "requests to the upstream after %s", after)
 	}
 	send(t, f, http.MethodGet, "/v2/library/app/manifests/1")
-	assert.NotEmpty(t, w.bucket.keys(t, "access/"), "records of use before the response")
+	assert.NotEmpty(t, w.bucket.keys(t, "access/"), "markers of use before the response")
 	idle("a manifest")
 	send(t, f, http.MethodGet, "/v2/library/app/manifests/1") // a revalidation
 	idle("a revalidation")

@@ -50,7 +50,7 @@ func TestLinksWork(t *testing.T) {
 	}
 }
 
-func TestTheMapHasEveryPage(t *testing.T) {
+func TestDocsIndexLinksEveryPage(t *testing.T) {
 	linked := map[string]bool{}
 	for _, link := range links(page(t, "docs/README.md")) {
 		linked[path.Join("docs", link)] = true

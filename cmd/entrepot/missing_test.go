@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestMissingCapabilitiesShownBeforeAnyPull(t *testing.T) {
+func TestMissingAbilitiesShownBeforeAnyPull(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		quirk   *quirk
@@ -24,10 +24,10 @@ func TestMissingCapabilitiesShownBeforeAnyPull(t *testing.T) {
 			t.Parallel()
 			w := newCluster(t)
 			r := w.start(t, "ENTREPOT_STORE="+behindProxy(t, w, c.quirk))
-			waitFor(t, "missing capability in the metrics", func() bool {
+			waitFor(t, "missing ability in the metrics", func() bool {
 				return strings.Contains(r.metrics(t), `entrepot_store_ability{ability="`+c.missing+`"} 0`)
 			})
-			waitFor(t, "missing capability in /readyz", func() bool {
+			waitFor(t, "missing ability in /readyz", func() bool {
 				status, said, _ := r.program.get(t, "/readyz")
 				require.Equal(t, http.StatusOK, status)
 				return strings.Contains(string(said), "ready, but "+c.missing+" is missing ("+c.effect+"): ")

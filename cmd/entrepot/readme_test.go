@@ -19,7 +19,7 @@ func page(t *testing.T, path string) string {
 	return string(text)
 }
 
-func TestTheREADMEIsShort(t *testing.T) {
+func TestREADMEIsShort(t *testing.T) {
 	const limit = 1100
 	if words := len(strings.Fields(page(t, "README.md"))); words > limit {
 		t.Errorf("README.md has %d words, more than %d; move details to docs/", words, limit)
@@ -27,7 +27,7 @@ func TestTheREADMEIsShort(t *testing.T) {
 }
 
 // The tests with real clients use the configurations in docs/clients.md.
-func TestTheREADMEConfiguresClientsAsTheirPageDoes(t *testing.T) {
+func TestREADMEConfiguresClientsLikeClientsPage(t *testing.T) {
 	_, part, _ := strings.Cut(page(t, "README.md"), "\n## Clients\n")
 	part, _, _ = strings.Cut(part, "\n## ")
 	clients := page(t, "docs/clients.md")

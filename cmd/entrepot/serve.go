@@ -19,6 +19,7 @@ import (
 
 	"github.com/entrepot-io/entrepot/backend"
 	"github.com/entrepot-io/entrepot/bounded"
+	"github.com/entrepot-io/entrepot/cmd/entrepot/internal/unsent"
 	"github.com/entrepot-io/entrepot/handlers"
 	"github.com/entrepot-io/entrepot/mirror"
 	"github.com/entrepot-io/entrepot/presign"
@@ -33,7 +34,7 @@ func serveCommand() *cobra.Command {
 	}, func(cmd *cobra.Command, cfg config, _ []string) error {
 		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt)
 		defer stop()
-		// A second signal ends the program at once.
+		// A second signal ends the program immediately.
 		context.AfterFunc(ctx, stop)
 		return serve(ctx, cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	})
@@ -181,7 +182,7 @@ func build(ctx context.Context, cfg config, log *slog.Logger, registry *promethe
 type server struct {
 	listener net.Listener
 	http     *http.Server
-	unsent   unsent
+	unsent   unsent.Tracker
 }
 
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
@@ -203,7 +204,7 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 func run(ctx context.Context, servers []*server, drain time.Duration, log *slog.Logger) error {
 	failed := make(chan error, len(servers))
 	for _, s := range servers {
-		s.http.ConnState = s.unsent.connState
+		s.http.ConnState = s.unsent.ConnState
 		go func() { failed <- s.http.Serve(s.listener) }()
 	}
 	var err error
@@ -215,13 +216,13 @@ func run(ctx context.Context, servers []*server, drain time.Duration, log *slog.
 	deadline, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	for _, s := range servers {
-		s.unsent.drain()
+		s.unsent.Drain()
 		if drainErr := s.http.Shutdown(deadline); drainErr != nil {
 			err = errors.Join(err, fmt.Errorf("responses cut off after %s: %w", drain, drainErr), s.http.Close())
 		}
 	}
 	for _, s := range servers {
-		if lost := s.unsent.wait(deadline); lost > 0 {
+		if lost := s.unsent.Wait(deadline); lost > 0 {
 			log.Warn("responses not fully received by clients", "bytes", lost)
 		}
 	}

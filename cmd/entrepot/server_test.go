@@ -16,34 +16,35 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// longest is how long a client that sends no whole request may keep a connection: it may idle, and then begin one.
+// longest is how long a client may keep a connection after its last request: IdleTimeout, then ReadTimeout if it begins
+// another request.
 const longest = 2*time.Minute + 10*time.Second + time.Second
 
-// Each client sends what it begins with, and then a byte every other second for as long as the server takes it.
-func TestNoClientHoldsAConnectionWithoutSendingARequest(t *testing.T) {
+// Each client sends begin, then dribble every two seconds until the server closes the connection.
+func TestIncompleteRequestsDoNotHoldConnections(t *testing.T) {
 	const ok, get = "HTTP/1.1 200 OK", "GET / HTTP/1.1\r\nHost: x\r\n"
 	for name, test := range map[string]struct {
 		begin, dribble string
-		answer         string        // the first line of it
-		within         time.Duration // the connection is closed
+		answer         string        // status line of the first response
+		within         time.Duration // time until the server closes the connection
 	}{
-		"nothing":                          {"", "", "", 10 * time.Second},
-		"a header that never ends":         {"GET / HTTP/1.1\r\nHost: x\r\nA: ", "a", "", 10 * time.Second},
-		"many headers":                     {"GET / HTTP/1.1\r\n", "A: a\r\n", "", 10 * time.Second},
-		"nothing behind a request":         {get + "\r\n", "", ok, 2 * time.Minute},
-		"a slow header behind a request":   {get + "\r\nGET", "x", ok, longest},
-		"line ends behind a request":       {"POST / HTTP/1.1\r\nHost: x\r\n\r\n", "\r\n", ok, longest},
-		"a slow body":                      {get + "Content-Length: 100\r\n\r\n", "x", ok, 10 * time.Second},
-		"a slow chunk":                     {get + "Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", ok, 10 * time.Second},
-		"a slow body on a condition":       {get + "Expect: 100-continue\r\nContent-Length: 100\r\n\r\n", "x", ok, 10 * time.Second},
-		"a slow body on another condition": {get + "Expect: 1\r\nContent-Length: 100\r\n\r\n", "x", "HTTP/1.1 417 Expectation Failed", 10 * time.Second},
-		"a slow body of OPTIONS":           {"OPTIONS * HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n", "x", ok, 10 * time.Second},
-		"a slow body of an unknown coding": {get + "Transfer-Encoding: gzip\r\n\r\n", "x", "HTTP/1.1 501 Not Implemented", 10 * time.Second},
-		"a slow body to HTTP/1.0":          {"POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 100\r\n\r\n", "x", "HTTP/1.0 200 OK", 10 * time.Second},
-		"a slow upgrade to HTTP/2":         {get + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\nPRI", "*", ok, longest},
-		"HTTP/2":                           {"PRI * HTTP/2.0\r\n\r\n", "SM\r\n\r\n", ok, 10 * time.Second},
-		"a body behind pipelined requests": {get + "\r\n" + get + "\r\nPUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", "x", ok, 10 * time.Second},
-		"a request behind a body":          {get + "Content-Length: 1\r\n\r\nx" + get, "x", ok, 10 * time.Second},
+		"nothing":                         {"", "", "", 10 * time.Second},
+		"endless header":                  {"GET / HTTP/1.1\r\nHost: x\r\nA: ", "a", "", 10 * time.Second},
+		"many headers":                    {"GET / HTTP/1.1\r\n", "A: a\r\n", "", 10 * time.Second},
+		"nothing after a request":         {get + "\r\n", "", ok, 2 * time.Minute},
+		"slow header after a request":     {get + "\r\nGET", "x", ok, longest},
+		"empty lines after a request":     {"POST / HTTP/1.1\r\nHost: x\r\n\r\n", "\r\n", ok, longest},
+		"slow body":                       {get + "Content-Length: 100\r\n\r\n", "x", ok, 10 * time.Second},
+		"slow chunks":                     {get + "Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", ok, 10 * time.Second},
+		"slow body, Expect: 100-continue": {get + "Expect: 100-continue\r\nContent-Length: 100\r\n\r\n", "x", ok, 10 * time.Second},
+		"slow body, unknown Expect":       {get + "Expect: 1\r\nContent-Length: 100\r\n\r\n", "x", "HTTP/1.1 417 Expectation Failed", 10 * time.Second},
+		"slow body of OPTIONS":            {"OPTIONS * HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n", "x", ok, 10 * time.Second},
+		"slow body, unknown encoding":     {get + "Transfer-Encoding: gzip\r\n\r\n", "x", "HTTP/1.1 501 Not Implemented", 10 * time.Second},
+		"slow body of HTTP/1.0":           {"POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 100\r\n\r\n", "x", "HTTP/1.0 200 OK", 10 * time.Second},
+		"slow upgrade to HTTP/2":          {get + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\nPRI", "*", ok, longest},
+		"HTTP/2":                          {"PRI * HTTP/2.0\r\n\r\n", "SM\r\n\r\n", ok, 10 * time.Second},
+		"slow body after two requests":    {get + "\r\n" + get + "\r\nPUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", "x", ok, 10 * time.Second},
+		"slow request after a body":       {get + "Content-Length: 1\r\n\r\nx" + get, "x", ok, 10 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -82,7 +83,7 @@ func dribble(w io.Writer, begin, drop string) {
 	}
 }
 
-// pipes is a listener without a network.
+// pipes is a listener whose connections are in-memory pipes.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}

@@ -17,7 +17,7 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-func TestClientsWhoseBodiesDribbleAreAnsweredAndCutOff(t *testing.T) {
+func TestSlowRequestBodiesAreAnsweredAndCutOff(t *testing.T) {
 	t.Parallel()
 	const clients = 500
 	admin := testenv.FreeAddr(t, "127.0.0.1")
@@ -47,8 +47,8 @@ func TestClientsWhoseBodiesDribbleAreAnsweredAndCutOff(t *testing.T) {
 	all.Wait()
 }
 
-// dribble sends the beginning of a request and then a byte of its body every other second. It returns the status of the
-// answer once the server has closed the connection.
+// dribble sends the beginning of a request and then a byte of its body every two seconds. It returns the response's status
+// once the server has closed the connection.
 func dribble(addr, begin string) (status int, err error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -71,13 +71,13 @@ func dribble(addr, begin string) (status int, err error) {
 	reader := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(reader, nil)
 	if err != nil {
-		return 0, fmt.Errorf("no answer: %w", err)
+		return 0, fmt.Errorf("read response: %w", err)
 	}
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return 0, fmt.Errorf("the answer's body: %w", err)
+		return 0, fmt.Errorf("read response body: %w", err)
 	}
 	if _, err := reader.ReadByte(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		return 0, fmt.Errorf("the connection goes on: %w", err)
+		return 0, fmt.Errorf("connection not closed: %w", err)
 	}
 	return resp.StatusCode, nil
 }

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// smallWindow has a connection take little that its program does not read.
+// smallWindow limits a connection's receive buffer to a few KB.
 func smallWindow(_, _ string, c syscall.RawConn) (err error) {
 	failed := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4096) })
 	if failed != nil {

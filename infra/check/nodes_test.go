@@ -14,7 +14,7 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// This test runs the DaemonSet's script, as the chart renders it, in the shell of its image.
+// This test runs the script that the chart renders for the DaemonSet, in the shell of the DaemonSet's image.
 func TestNodesScriptWritesAndRemovesHosts(t *testing.T) {
 	objects, err := render(t, withStore(`{nodes: {enabled: true, endpoint: "http://mirror.example.com:5000", registries: [_default, ghcr.io]}}`))
 	if err != nil {

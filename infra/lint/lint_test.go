@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// run runs a script, with a file for what could not run. It returns its output and exit code, and the file's content.
+// run runs a script and returns its output, its exit code, and the content of the file that ENTREPOT_TEST_NOT_RUN names.
 func run(t *testing.T, name string, args ...string) (out string, code int, notRun string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "not-run")
@@ -27,7 +27,7 @@ func run(t *testing.T, name string, args ...string) (out string, code int, notRu
 	return string(text), cmd.ProcessState.ExitCode(), string(lines)
 }
 
-func TestGovulncheckSaysIfItCannotRun(t *testing.T) {
+func TestGovulncheckReportsMissingDatabase(t *testing.T) {
 	for name, test := range map[string]struct {
 		script string
 		out    string
@@ -51,7 +51,7 @@ func TestGovulncheckSaysIfItCannotRun(t *testing.T) {
 	}
 }
 
-func TestSummaryRepeatsWhatDidNotRun(t *testing.T) {
+func TestSummaryListsChecksNotRun(t *testing.T) {
 	out, code, _ := run(t, "sh", "-c", "./not-run.sh b reason; ./not-run.sh a reason; ./summary.sh")
 	require.Zero(t, code)
 	require.Equal(t, "NOT RUN: b: reason\nNOT RUN: a: reason\nNOT RUN: a: reason\nNOT RUN: b: reason\n", out)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Says that a check could not run, and writes it down for the summary of `make test`: not-run.sh CHECK REASON
+# Reports that a check could not run, and records it for the summary of `make test`: not-run.sh CHECK REASON
 set -euo pipefail
 line="NOT RUN: $1: $2"
 echo "$line"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The last words of `make test`: what could not run.
+# Prints the summary of `make test`: the checks and tests that could not run.
 set -euo pipefail
 if [[ -s $ENTREPOT_TEST_NOT_RUN ]]; then
   sort -u "$ENTREPOT_TEST_NOT_RUN"

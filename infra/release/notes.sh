@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints what CHANGELOG.md says of a version, and fails if it says nothing: notes.sh VERSION
+# Prints the section of CHANGELOG.md for a version, and fails if there is none: notes.sh VERSION
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 notes=$(awk -v version="${1#v}" '

@@ -10,7 +10,7 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-func TestNotRunIsWrittenDown(t *testing.T) {
+func TestNotRunIsRecorded(t *testing.T) {
 	for name, strict := range map[string]string{"lenient": "", "strict": "1"} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "not-run")

@@ -43,7 +43,7 @@ func Page(t testing.TB, page, part, want string) {
 	}
 }
 
-// Snippet returns the first block of code after a line of a page. page is a path from the repository's root.
+// Snippet returns the first code block after a line of a documentation page. page is a path relative to the repository's root.
 func Snippet(t testing.TB, page, line string) string {
 	t.Helper()
 	whole, err := os.ReadFile(filepath.Join(Root(), page))
@@ -55,7 +55,7 @@ func Snippet(t testing.TB, page, line string) string {
 	_, rest, _ = strings.Cut(rest, "\n") // the language
 	snippet, _, ended := strings.Cut(rest, "```\n")
 	if !found || !begun || !ended {
-		t.Fatalf("%s has no block of code behind the line %q", page, line)
+		t.Fatalf("%s has no code block after the line %q", page, line)
 	}
 	return snippet
 }

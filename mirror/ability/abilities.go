@@ -25,7 +25,7 @@ type Config struct {
 	Now     func() time.Time // nil means time.Now
 }
 
-// Abilities tracks the capabilities of one store. Its methods are safe for concurrent use.
+// Abilities tracks the abilities of one store. Its methods are safe for concurrent use.
 type Abilities struct {
 	Config
 	leases leases
@@ -34,7 +34,7 @@ type Abilities struct {
 	gauge  *prometheus.GaugeVec
 }
 
-// Names of capabilities, as in the metric and on the status page.
+// Names of abilities, as in the metric and on the status page.
 const (
 	conditionalWrites = "conditional_writes"
 	serverSideCopies  = "copies"
@@ -56,15 +56,15 @@ func New(cfg Config) *Abilities {
 	return a
 }
 
-// Missing is a capability that the store lacks, for now or for good.
+// Missing is an ability that the store lacks, for now or for good.
 type Missing struct {
-	Ability string    `json:"ability"` // the capability's name, as in the metric
+	Ability string    `json:"ability"` // the ability's name, as in the metric
 	Effect  string    `json:"effect"`  // consequence, one line
 	Reason  string    `json:"reason"`  // the store's error
 	Since   time.Time `json:"since"`
 }
 
-// Missing returns the capabilities known to be missing now, in a fixed order.
+// Missing returns the abilities known to be missing now, in a fixed order.
 func (a *Abilities) Missing() []Missing {
 	all := append([]Missing{}, a.leases.missing()...)
 	all = append(all, a.copies.missing()...)
@@ -79,14 +79,14 @@ func (m Missing) String() string {
 	return fmt.Sprintf("%s is missing (%s): %s", m.Ability, m.Effect, strings.Join(strings.Fields(m.Reason), " "))
 }
 
-// status records whether a capability is missing. The zero value means present or unknown.
+// status records whether an ability is missing. The zero value means present or unknown.
 type status struct {
 	mu     sync.Mutex
 	reason error // nil if present or unknown
 	since  time.Time
 }
 
-// missing returns the capability in a slice if it is missing.
+// missing returns the ability in a slice if it is missing.
 func (s *status) missing(ability, effect string) []Missing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,7 +96,7 @@ func (s *status) missing(ability, effect string) []Missing {
 	return []Missing{{Ability: ability, Effect: effect, Reason: s.reason.Error(), Since: s.since}}
 }
 
-// set records why the capability is missing, or nil if it is present, and reports whether that changed.
+// set records why the ability is missing, or nil if it is present, and reports whether that changed.
 func (s *status) set(reason error, now time.Time) (changed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

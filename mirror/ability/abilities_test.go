@@ -53,7 +53,7 @@ func TestNothingMissingBeforeFirstUse(t *testing.T) {
 
 func TestRefusedWriteRetriedAfterPause(t *testing.T) {
 	f := newFixture(&memory.Store{})
-	f.NoteWrite(t.Context(), ability.Blobs, backend.ErrFull)
+	f.RecordWrite(t.Context(), ability.Blobs, backend.ErrFull)
 	require.ErrorIs(t, f.Writable(ability.Blobs), backend.ErrFull)
 	require.NoError(t, f.Writable(ability.Tags), "small objects may still fit")
 	require.Equal(t, []string{"write_blobs"}, f.missing())
@@ -61,13 +61,13 @@ func TestRefusedWriteRetriedAfterPause(t *testing.T) {
 	f.now = f.now.Add(5 * time.Second)
 	require.NoError(t, f.Writable(ability.Blobs))
 	require.ErrorIs(t, f.Writable(ability.Blobs), backend.ErrFull, "only one caller tries")
-	f.NoteWrite(t.Context(), ability.Blobs, backend.ErrFull)
+	f.RecordWrite(t.Context(), ability.Blobs, backend.ErrFull)
 	f.now = f.now.Add(5 * time.Second)
 	require.ErrorIs(t, f.Writable(ability.Blobs), backend.ErrFull, "pauses grow")
 
 	f.now = f.now.Add(5 * time.Second)
 	require.NoError(t, f.Writable(ability.Blobs))
-	f.NoteWrite(t.Context(), ability.Blobs, nil)
+	f.RecordWrite(t.Context(), ability.Blobs, nil)
 	require.NoError(t, f.Writable(ability.Blobs))
 	require.NoError(t, f.Writable(ability.Blobs))
 	require.Empty(t, f.Missing())
@@ -77,17 +77,17 @@ func TestSingleTransientErrorIsNoRefusal(t *testing.T) {
 	f := newFixture(&memory.Store{})
 	transient := errors.New("503 SlowDown")
 	for range 2 {
-		f.NoteWrite(t.Context(), ability.Blobs, transient)
-		f.NoteWrite(t.Context(), ability.Blobs, transient)
+		f.RecordWrite(t.Context(), ability.Blobs, transient)
+		f.RecordWrite(t.Context(), ability.Blobs, transient)
 		require.NoError(t, f.Writable(ability.Blobs))
-		f.NoteWrite(t.Context(), ability.Blobs, nil)
+		f.RecordWrite(t.Context(), ability.Blobs, nil)
 	}
 	for range 3 {
-		f.NoteWrite(t.Context(), ability.Blobs, transient)
+		f.RecordWrite(t.Context(), ability.Blobs, transient)
 		require.NoError(t, f.Writable(ability.Blobs), "many writes may have met the same transient error")
 	}
 	f.now = f.now.Add(10 * time.Second)
-	f.NoteWrite(t.Context(), ability.Blobs, transient)
+	f.RecordWrite(t.Context(), ability.Blobs, transient)
 	require.ErrorIs(t, f.Writable(ability.Blobs), transient)
 }
 
@@ -108,21 +108,21 @@ func TestOutageIsNoRefusal(t *testing.T) {
 	store := &unreachable{Store: &memory.Store{}, down: true}
 	f := newFixture(store)
 	for range 10 {
-		f.NoteWrite(t.Context(), ability.Leases, errors.New("connection refused"))
+		f.RecordWrite(t.Context(), ability.Leases, errors.New("connection refused"))
 		f.now = f.now.Add(10 * time.Second)
 	}
 	require.NoError(t, f.Writable(ability.Leases))
 	store.down = false
-	f.NoteWrite(t.Context(), ability.Leases, errors.New("connection reset")) // the last write of the outage
+	f.RecordWrite(t.Context(), ability.Leases, errors.New("connection reset")) // the last write of the outage
 	require.NoError(t, f.Writable(ability.Leases))
 	require.Empty(t, f.Missing())
 }
 
 func TestLateRefusalDoesNotPostponeRetry(t *testing.T) {
 	f := newFixture(&memory.Store{})
-	f.NoteWrite(t.Context(), ability.Blobs, backend.ErrFull)
+	f.RecordWrite(t.Context(), ability.Blobs, backend.ErrFull)
 	f.now = f.now.Add(4 * time.Second)
-	f.NoteWrite(t.Context(), ability.Blobs, backend.ErrFull) // by a write that began before the first refusal
+	f.RecordWrite(t.Context(), ability.Blobs, backend.ErrFull) // by a write that began before the first refusal
 	f.now = f.now.Add(time.Second)
 	require.NoError(t, f.Writable(ability.Blobs))
 }
@@ -146,9 +146,9 @@ func TestProbe(t *testing.T) {
 		missing []string
 		err     error
 	}{
-		"all capabilities": {store: &memory.Store{}},
-		"no copies":        {store: &noCopies{Store: &memory.Store{}, err: backend.ErrUnable}, missing: []string{"copies"}},
-		"transient error":  {store: &noCopies{Store: &memory.Store{}, err: transient}, err: transient},
+		"all abilities":   {store: &memory.Store{}},
+		"no copies":       {store: &noCopies{Store: &memory.Store{}, err: backend.ErrUnable}, missing: []string{"copies"}},
+		"transient error": {store: &noCopies{Store: &memory.Store{}, err: transient}, err: transient},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(c.store)
@@ -168,11 +168,11 @@ func TestProbe(t *testing.T) {
 
 func TestNoCopiesAfterTwoRefusals(t *testing.T) {
 	f := newFixture(&memory.Store{})
-	f.NoteCopy(backend.ErrUnable)
-	f.NoteCopy(nil)
-	f.NoteCopy(backend.ErrUnable)
+	f.RecordCopy(backend.ErrUnable)
+	f.RecordCopy(nil)
+	f.RecordCopy(backend.ErrUnable)
 	require.True(t, f.Copies())
-	f.NoteCopy(backend.ErrUnable)
+	f.RecordCopy(backend.ErrUnable)
 	require.False(t, f.Copies())
 	require.Equal(t, []string{"copies"}, f.missing())
 }

@@ -20,9 +20,9 @@ func (c *copies) missing() []Missing { return c.status.missing(serverSideCopies,
 // Copies reports whether to try a copy on the store's side.
 func (a *Abilities) Copies() bool { return a.copies.refusals.Load() < maxCopyRefusals }
 
-// NoteCopy records the outcome of a copy: nil if the store made it, backend.ErrUnable if the store refused it. Do not
-// report other errors: they say nothing about the capability.
-func (a *Abilities) NoteCopy(err error) {
+// RecordCopy records the outcome of a copy: nil if the store made it, backend.ErrUnable if the store refused it. Do not
+// report other errors: they say nothing about the ability.
+func (a *Abilities) RecordCopy(err error) {
 	if err == nil {
 		a.copies.refusals.Store(0)
 		a.copies.known.Store(true)

@@ -14,7 +14,7 @@ import (
 // cleanupTimeout bounds the removal of the objects that a probe wrote.
 const cleanupTimeout = 5 * time.Second
 
-// Probe tests the capabilities that are unknown and need no content: conditional writes and copies. An error means that
+// Probe tests the abilities that are unknown and need no content: conditional writes and copies. An error means that
 // the result is inconclusive; call Probe again later.
 func (a *Abilities) Probe(ctx context.Context) error {
 	_, err := a.Leases(ctx)
@@ -28,12 +28,12 @@ func (a *Abilities) probeCopies(ctx context.Context) error {
 	}
 	outcomes, err := a.tryCopies(ctx, composer)
 	for _, outcome := range outcomes {
-		a.NoteCopy(outcome)
+		a.RecordCopy(outcome)
 	}
 	return err
 }
 
-// tryCopies makes copies until one succeeds or maxCopyRefusals were refused. It returns the outcome of each, as NoteCopy
+// tryCopies makes copies until one succeeds or maxCopyRefusals were refused. It returns the outcome of each, as RecordCopy
 // takes them.
 func (a *Abilities) tryCopies(ctx context.Context, composer backend.Composer) (outcomes []error, err error) {
 	from, to, text := a.Prefix+rand.Text(), a.Prefix+rand.Text(), "a probe"

@@ -65,7 +65,7 @@ var writeEffects = map[Purpose]string{
 }
 
 // Writable returns nil if a write is worth trying, otherwise the error of the last refused write. After a pause one
-// caller gets nil to try again; it must report the outcome with NoteWrite.
+// caller gets nil to try again; it must report the outcome with RecordWrite.
 func (a *Abilities) Writable(p Purpose) error {
 	w := a.writes[p]
 	w.mu.Lock()
@@ -80,9 +80,9 @@ func (a *Abilities) Writable(p Purpose) error {
 	return w.reason
 }
 
-// NoteWrite records the outcome of a write after all its retries. Do not report errors that are not the store's, such as
-// a cancelled context or an unmet condition. If err may be transient, NoteWrite checks that the store is readable.
-func (a *Abilities) NoteWrite(ctx context.Context, p Purpose, err error) {
+// RecordWrite records the outcome of a write after all its retries. Do not report errors that are not the store's, such as
+// a cancelled context or an unmet condition. If err may be transient, RecordWrite checks that the store is readable.
+func (a *Abilities) RecordWrite(ctx context.Context, p Purpose, err error) {
 	transient := err != nil && !backend.IsUnwritable(err)
 	outage := transient && !a.Readable(ctx)
 	w := a.writes[p]

@@ -52,7 +52,7 @@ func (k *keeper) tolerate(ctx context.Context, err error) error {
 	case errors.Is(err, lease.ErrBroken):
 		k.writes.Abilities.BreakLeases(err)
 	case backend.IsUnwritable(err):
-		k.writes.Abilities.NoteWrite(ctx, ability.Leases, err)
+		k.writes.Abilities.RecordWrite(ctx, ability.Leases, err)
 	default:
 		return err
 	}

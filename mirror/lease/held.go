@@ -109,7 +109,7 @@ func (h *Held[S]) Abandon(ctx context.Context) error {
 
 func (h *Held[S]) delete(ctx context.Context) error {
 	err := h.leases.Store.Delete(ctx, h.key)
-	h.leases.note(err)
+	h.leases.recordResult(err)
 	return err
 }
 
@@ -126,7 +126,7 @@ func (h *Held[S]) write(ctx context.Context, condition backend.Condition) error 
 		sent := h.leases.now()
 		object, err := h.leases.Store.Put(ctx, h.key, bytes.NewReader(data), int64(len(data)),
 			backend.PutOptions{ContentType: "application/json", Condition: condition})
-		h.leases.note(err)
+		h.leases.recordResult(err)
 		switch {
 		case err == nil:
 			h.etag, h.sent = object.ETag, sent

@@ -48,7 +48,7 @@ func (h *holder) use() {
 func (h *holder) ending() string {
 	endings := []string{"release", "remove", "die"}
 	ending := endings[h.explorer.choose(len(endings))]
-	h.note("%s will %s", h.name, ending)
+	h.logf("%s will %s", h.name, ending)
 	h.learned = append(h.learned, ending)
 	return ending
 }
@@ -134,7 +134,7 @@ func (h *history) wrote(data []byte, by string) {
 
 // checkAcquired checks a holder that has acquired the lease.
 func (h *holder) checkAcquired(held *lease.Held[string]) {
-	h.note("%s holds", h.name)
+	h.logf("%s holds", h.name)
 	if h.used[held.Epoch()] {
 		h.broken("%s has an epoch that was used before", h.name)
 	}
@@ -153,7 +153,7 @@ func (h *holder) checkAcquired(held *lease.Held[string]) {
 
 // checkWritten checks the result of a holder's write.
 func (h *holder) checkWritten(held *lease.Held[string], state string, err error) {
-	h.note("%s: result of its write: %v", h.name, err)
+	h.logf("%s: result of its write: %v", h.name, err)
 	switch {
 	case err == nil:
 		if !slices.ContainsFunc(h.versions, func(v *version) bool { return v.Epoch == held.Epoch() && v.State == state }) {

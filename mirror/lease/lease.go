@@ -77,7 +77,7 @@ func (l *Leases[S]) now() instant {
 func (l *Leases[S]) read(ctx context.Context, key string) (Record[S], backend.Object, error) {
 	var record Record[S]
 	body, object, err := l.Store.Get(ctx, key, backend.Range{})
-	l.note(err)
+	l.recordResult(err)
 	if err != nil {
 		return record, object, fmt.Errorf("read lease: %w", err)
 	}
@@ -91,7 +91,7 @@ func (l *Leases[S]) read(ctx context.Context, key string) (Record[S], backend.Ob
 	case errors.Is(err, bounded.ErrTooLarge):
 		return decode[S](nil), object, nil
 	case !errors.Is(err, bounded.ErrFull):
-		l.note(err)
+		l.recordResult(err)
 	}
 	if err != nil {
 		return record, object, fmt.Errorf("read lease: %w", err)
@@ -99,8 +99,8 @@ func (l *Leases[S]) read(ctx context.Context, key string) (Record[S], backend.Ob
 	return decode[S](data), object, nil
 }
 
-// note records the result of a call to the store.
-func (l *Leases[S]) note(err error) { l.reach.note(err, l.now()) }
+// recordResult records the result of a call to the store.
+func (l *Leases[S]) recordResult(err error) { l.reach.recordResult(err, l.now()) }
 
 // Acquire takes the lease if it is free. The new holder has the state of the last one, or the zero state. If another replica
 // holds the lease, held is nil and record is its record. Error: ErrBroken, with the record found.

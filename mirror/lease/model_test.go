@@ -175,14 +175,14 @@ func (h *history) step() bool {
 		steps = append(steps, func() {
 			h.late = slices.Delete(h.late, n, n+1)
 			outcome, _ := call.effect() // its caller has given up
-			h.note("%s takes effect late: %s", call.name, outcome)
+			h.logf("%s takes effect late: %s", call.name, outcome)
 		})
 	}
 	if h.expiries > 0 && waiting {
 		steps = append(steps, func() {
 			h.expiries--
 			time.Sleep(lease.TTL + 2*time.Second)
-			h.note("time passes")
+			h.logf("time passes")
 		})
 	}
 	if len(steps) == 0 {
@@ -205,22 +205,22 @@ func (h *history) respond(holder *holder, call *call, fault string) {
 		outcome, err = call.effect()
 	case "response lost":
 		outcome, _ = call.effect()
-		h.note("%s: %s, response lost", call.name, outcome)
+		h.logf("%s: %s, response lost", call.name, outcome)
 		outcome = "request lost"
 	case "repeated": // by the store's SDK, which got no response
 		first, _ := call.effect()
-		h.note("%s: %s, to be repeated", call.name, first)
+		h.logf("%s: %s, to be repeated", call.name, first)
 		return
 	case "late":
 		h.late = append(h.late, call)
 	}
-	h.note("%s %s: %s", call.name, fault, outcome)
+	h.logf("%s %s: %s", call.name, fault, outcome)
 	holder.learned = append(holder.learned, outcome)
 	holder.pending = nil
 	call.result <- err
 }
 
-func (h *history) note(format string, args ...any) {
+func (h *history) logf(format string, args ...any) {
 	h.trace = append(h.trace, fmt.Sprintf(format, args...))
 }
 

@@ -27,8 +27,8 @@ type reach struct {
 	away      *instant // last failure after minAway without a response; nil: none
 }
 
-// note records the error of a call, which may be nil.
-func (r *reach) note(err error, now instant) {
+// recordResult records the error of a call, which may be nil.
+func (r *reach) recordResult(err error, now instant) {
 	responded := err == nil || errors.Is(err, backend.ErrPrecondition) || errors.Is(err, backend.ErrNotFound)
 	if !responded && !backend.Transient(err) {
 		return // the caller gave up, or the store refused the call

@@ -123,13 +123,13 @@ func works(t *testing.T, server *testenv.S3, registry *testenv.Registry, bucket,
 	require.Eventually(t, func() bool { return len(list("public/blobs/")) == 1 && len(list("public/fills/")) == 0 },
 		30*time.Second, 50*time.Millisecond, "blob not stored, or its fill not cleaned up")
 	pull("warm")
-	require.Eventually(t, func() bool { return len(list("access/")) == 1 }, 30*time.Second, 50*time.Millisecond, "no access marker")
+	require.Eventually(t, func() bool { return len(list("access/")) == 1 }, 30*time.Second, 50*time.Millisecond, "no marker of use")
 	assert.NotContains(t, p.Output(t), "not permitted")
 }
 
-// TestAllPoliciesGrantTheSame compares the policies in the repository. The e2e tests run only with that of the module for
+// TestAllPoliciesGrantSameActions compares the policies in the repository. The e2e tests use only that of the module for
 // MinIO.
-func TestAllPoliciesGrantTheSame(t *testing.T) {
+func TestAllPoliciesGrantSameActions(t *testing.T) {
 	read := func(file, bucket string) string {
 		text, err := os.ReadFile(filepath.Join(testenv.Root(), file))
 		require.NoError(t, err)

@@ -31,7 +31,7 @@ var brokenCodes = map[string]bool{
 	"XMinioBackendDown":   true,
 }
 
-// attempts returns how many attempts a request is worth that failed with err.
+// attempts returns how many attempts a request that failed with err is worth.
 func (f Failure) attempts(op string, err error) attempts {
 	switch {
 	case f.full() || f.Code == "NotImplemented":

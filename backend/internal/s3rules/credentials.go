@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	// renewAhead is how long before the required remaining time is reached credentials are renewed in the background.
+	// renewAhead is the time between the background renewal of credentials and the moment when they have only the required
+	// time left.
 	renewAhead = time.Minute
 	// renewPause is the pause between attempts. EC2 and ECS issue new credentials only minutes before the old ones expire.
 	renewPause = time.Minute

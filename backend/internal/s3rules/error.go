@@ -36,7 +36,7 @@ func (f Failure) Wrap(op, key string, err error) error {
 	}
 	err = fmt.Errorf("%s %s: %w", op, key, err)
 	if missing != nil {
-		f.Denials.note(err)
+		f.Denials.record(err)
 	}
 	if f.Status != 0 {
 		a := responded{error: err}

@@ -63,7 +63,7 @@ type Denials struct {
 	at   time.Time
 }
 
-func (d *Denials) note(err error) {
+func (d *Denials) record(err error) {
 	if d == nil {
 		return
 	}

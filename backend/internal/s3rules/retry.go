@@ -58,7 +58,7 @@ func (t *Tries) Again(err error) error {
 		return err
 	}
 	t.before = err
-	// Full jitter: clients that were turned away together should not come back together.
+	// Full jitter, so that clients refused at the same time do not come back at the same time.
 	pause := time.NewTimer(rand.N(min(firstPause<<(t.made-1), maxPause)))
 	defer pause.Stop()
 	select {

@@ -125,7 +125,7 @@ func median(d []time.Duration) time.Duration {
 	return d[len(d)/2]
 }
 
-// TestTwentyClientsOnTwoReplicas counts the upstream's bytes and requests when all clients pull one cold image at once.
+// TestTwentyClientsOnTwoReplicas counts the upstream's bytes and requests when all clients pull one cold image concurrently.
 func TestTwentyClientsOnTwoReplicas(t *testing.T) {
 	const clients, replicas = 20, 2
 	s3 := testenv.StartMinIO(t)
@@ -174,7 +174,7 @@ func TestTwentyClientsOnTwoReplicas(t *testing.T) {
 	}
 }
 
-// TestFiftyColdBlobs measures the memory of a replica that fills many blobs at once.
+// TestFiftyColdBlobs measures the memory of a replica that fills many blobs concurrently.
 func TestFiftyColdBlobs(t *testing.T) {
 	const blobs, size = 50, 64 << 20
 	s3 := testenv.StartMinIO(t)
@@ -206,7 +206,7 @@ func TestFiftyColdBlobs(t *testing.T) {
 	}
 	wg.Wait()
 	peak := p.PeakMemory(t)
-	fmt.Printf("\n%d cold blobs of %d MiB at once through one replica (bar: at most 256+100 MiB)\n", blobs, size>>20)
+	fmt.Printf("\n%d cold concurrent blobs of %d MiB through one replica (bar: at most 256+100 MiB)\n", blobs, size>>20)
 	fmt.Printf("| peak RSS, MiB | slowest headers, seconds | total, seconds | upstream bytes / blobs |\n| ---: | ---: | ---: | ---: |\n")
 	fmt.Printf("| %d | %.1f | %.1f | %.2f |\n", peak>>20, slowestHeaders.Seconds(), time.Since(began).Seconds(), float64(reg.Counts().BlobBytes)/(blobs*size))
 }

@@ -140,7 +140,7 @@ func newClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 }
 
-// plainHTTP rejects HTTPS requests at once, since go-containerregistry tries HTTPS first.
+// plainHTTP rejects HTTPS requests immediately, since go-containerregistry tries HTTPS first.
 type plainHTTP struct{ next http.RoundTripper }
 
 func (p plainHTTP) RoundTrip(req *http.Request) (*http.Response, error) {

@@ -13,11 +13,11 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-func TestBuildKitBuildsThroughTheMirror(t *testing.T) {
+func TestBuildKitBuildsThroughMirror(t *testing.T) {
 	minio := testenv.StartMinIO(t)
 	for registry, format := range map[string]format{"docker.io": ociFormat, "ghcr.io": dockerFormat} {
 		t.Run(registry, func(t *testing.T) {
-			// The default upstream is another one, so that only ns can have brought the mirror to the right one.
+			// The image's upstream is not the default, so the mirror must select it by ns.
 			m := newMirror(t, minioStore(t, minio), "corp.example", "docker.io", "ghcr.io")
 			img := pushImage(t, m.upstreams[registry], "entrepot-e2e/hello:1", format)
 			buildkit := testenv.StartBuildKit(t, documented(t, "## BuildKit", byName(t, m.addr)))
@@ -41,9 +41,9 @@ func TestBuildKitBuildsThroughTheMirror(t *testing.T) {
 func digestOfFile(t testing.TB, path string) string {
 	t.Helper()
 	file, err := os.Open(path)
-	must(t, err, "open what was built")
+	must(t, err, "open the built file")
 	defer file.Close()
 	sum, err := hashOf(file)
-	must(t, err, "hash what was built")
+	must(t, err, "hash the built file")
 	return strings.TrimPrefix(sum, "sha256:")
 }

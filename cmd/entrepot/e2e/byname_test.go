@@ -17,7 +17,7 @@ import (
 )
 
 // Each client runs the documented command for a mirror without TLS.
-func TestTheDocumentedCommandsWork(t *testing.T) {
+func TestDocumentedCommandsWork(t *testing.T) {
 	origin := startReferrersRegistry(t)
 	registry := strings.TrimPrefix(origin, "http://")
 	home := t.TempDir()

@@ -60,8 +60,8 @@ func containerdClient(t *testing.T, containerd *testenv.Containerd, ref string, 
 	}
 }
 
-// What turns on that the kubelet's containerd reads hosts.toml does so in each of its versions.
-func TestTheDocumentedConfigurationOfContainerdCounts(t *testing.T) {
+// Each version of containerd needs its own setting before it reads hosts.toml for the kubelet.
+func TestDocumentedContainerdSettingIsAccepted(t *testing.T) {
 	later := testenv.Tool(t, "containerd")
 	for line, programs := range map[string][]string{
 		"## containerd":                  {later},
@@ -72,7 +72,7 @@ func TestTheDocumentedConfigurationOfContainerdCounts(t *testing.T) {
 		for _, program := range programs {
 			dump := output(t, exec.Command(program, "--config", config, "config", "dump"))
 			if !regexp.MustCompile(`config_path = ["']/etc/containerd/certs\.d["']`).MatchString(dump) {
-				t.Errorf("%s does not understand what stands behind %q:\n%s", program, line, dump)
+				t.Errorf("%s does not accept the configuration after %q:\n%s", program, line, dump)
 			}
 		}
 	}

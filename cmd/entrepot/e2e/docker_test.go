@@ -25,7 +25,7 @@ func startDebianDocker(t testing.TB, addr string) *testenv.Docker {
 func startContainerdDocker(t testing.TB, addr string) *testenv.Docker {
 	t.Helper()
 	return testenv.StartDocker(t, testenv.ContainerdDocker, map[string]string{
-		"daemon.json":                 `{"features": {"time-namespaces": false}}`, // which Debian's runc does not know
+		"daemon.json":                 `{"features": {"time-namespaces": false}}`, // Debian's runc does not support them
 		"certs.d/_default/hosts.toml": documented(t, "## Docker with the containerd image store", byName(t, addr)),
 	})
 }
@@ -66,14 +66,14 @@ func TestDockerPullsWithoutUpstream(t *testing.T) {
 	}
 }
 
-// BuildKit, in the engine, has other ideas of mirrors than its pulls.
-func TestDockerBuildsThroughTheMirror(t *testing.T) {
+// The engine's BuildKit has its own logic for mirrors, separate from docker pull.
+func TestDockerBuildsThroughMirror(t *testing.T) {
 	minio := testenv.StartMinIO(t)
 	for name, test := range engines {
 		t.Run(name, func(t *testing.T) {
 			m := newMirror(t, test.store(t, minio), "docker.io", "corp.example")
 			img := pushImage(t, m.upstreams[test.registry], "entrepot-e2e/hello:1", test.format)
-			docker := test.start(t, m.addr).WithClient("/usr/bin/docker") // which needs no plugin for BuildKit
+			docker := test.start(t, m.addr).WithClient("/usr/bin/docker") // includes BuildKit
 			folder := t.TempDir()
 			dockerfile := fmt.Sprintf("FROM %s\nCOPY Dockerfile /Dockerfile\n", test.ref(t, m, img))
 			must(t, os.WriteFile(filepath.Join(folder, "Dockerfile"), []byte(dockerfile), 0o644), "write the Dockerfile")
@@ -82,7 +82,7 @@ func TestDockerBuildsThroughTheMirror(t *testing.T) {
 			build.Env = append(build.Env, "DOCKER_BUILDKIT=1")
 			output(t, build)
 			if said := output(t, docker.Command("run", "--rm", "--network", "none", "built")); said != img.output {
-				t.Errorf("what was built printed %q, want %q", said, img.output)
+				t.Errorf("the built image printed %q, want %q", said, img.output)
 			}
 			s := scenario{mirror: m, registry: test.registry, image: img}
 			s.checkRegistry(t, m.requestsSince(t, began, img))

@@ -37,7 +37,7 @@ type hopClient struct {
 	layer func(t testing.TB, want string) string // returns the digest of the pulled layer
 }
 
-// All clients pull the same cold image at once from a mirror that never streams.
+// All clients concurrently pull the same cold image from a mirror that never streams.
 func TestClientsFollowHopsToAColdLayer(t *testing.T) {
 	t.Parallel() // it mostly waits for the upstream
 	reg := upstreamtest.Start(t, upstreamtest.Options{Auth: true, CDN: true})
@@ -54,7 +54,7 @@ func TestClientsFollowHopsToAColdLayer(t *testing.T) {
 	}
 }
 
-// pullTogether makes all clients pull the image from a mirror at once. log returns the mirror's output.
+// pullTogether makes all clients pull the image from a mirror concurrently. log returns the mirror's output.
 func pullTogether(t *testing.T, addr, layer string, log func() string) {
 	t.Helper()
 	clients := map[string]hopClient{

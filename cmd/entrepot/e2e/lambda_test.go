@@ -20,7 +20,7 @@ import (
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
-// All clients pull the same cold image at once from a Lambda function. Each of its processes handles one request and is
+// All clients concurrently pull the same cold image from a Lambda function. Each of its processes handles one request and is
 // frozen until the next.
 func TestClientsPullFromAFrozenLambda(t *testing.T) {
 	t.Parallel() // it mostly waits for the upstream

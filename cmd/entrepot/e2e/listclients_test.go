@@ -15,8 +15,8 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// listRequests are the commands of clients that need lists of tags and of referrers. REGISTRY stands for the address of a
-// registry, and FOLDER for a new folder.
+// listRequests are the commands of clients that need lists of tags or of referrers. REGISTRY stands for the address of a
+// registry, FOLDER for a new folder.
 var listRequests = []string{
 	"crane ls --insecure REGISTRY/org/app",
 	"regctl --host reg=REGISTRY,tls=disabled tag ls REGISTRY/org/app",
@@ -52,10 +52,10 @@ var listRequests = []string{
 	"helm template release --plain-http oci://REGISTRY/org/charts/chart --version <2",
 }
 
-// listClients are the clients of listRequests, with a home of their own.
+// listClients runs the clients of listRequests with their own home directory.
 type listClients struct {
 	home     string // their configuration, keys and working directory
-	registry string // which is pushed to
+	registry string // receives the pushes
 }
 
 func newListClients(t *testing.T, registry string) listClients {
@@ -90,13 +90,13 @@ func (c listClients) push(t *testing.T) {
 		c.write(t, "chart/Chart.yaml", "{apiVersion: v2, name: chart, version: "+version+"}")
 		c.write(t, "chart/templates/map.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}}")
 		c.run(t, "helm", "package", "chart")
-		c.write(t, "chart-"+version+".tgz.prov", "a provenance file, which nobody verifies here")
+		c.write(t, "chart-"+version+".tgz.prov", "a provenance file that is not verified")
 		c.run(t, "helm", "push", "--plain-http", "chart-"+version+".tgz", "oci://"+c.registry+"/org/charts")
 	}
 }
 
-// ask makes all listRequests of a registry or a mirror, and returns what each client printed, or which files it made. Both
-// are sorted by lines, since some clients have no order.
+// ask sends all listRequests to a registry or a mirror. It returns the output of each client, or the names of the files that
+// the client wrote, with sorted lines, since some clients print in random order.
 func (c listClients) ask(t *testing.T, addr string) map[string]string {
 	t.Helper()
 	got := map[string]string{}
@@ -134,7 +134,7 @@ func (c listClients) write(t *testing.T, path, text string) {
 	must(t, os.WriteFile(filepath.Join(c.home, path), []byte(text), 0o600), "write a file")
 }
 
-// files lists the files in a folder. Those of images are named by their digests.
+// files lists the files in a folder. The names of an image's files are their digests.
 func files(t *testing.T, folder string) string {
 	t.Helper()
 	var list strings.Builder

@@ -12,9 +12,9 @@ import (
 	"github.com/entrepot-io/entrepot/infra/testenv"
 )
 
-// Clients of lists, signatures and charts get the same from the mirror as from the upstream. So they do with the upstream gone,
-// and from a replica that knows only what is in the bucket.
-func TestListsAndSignaturesServedWithoutTheUpstream(t *testing.T) {
+// The mirror gives clients of lists, signatures and charts the same results as the upstream, even after the upstream has
+// stopped, and from a replica that starts with nothing but the bucket.
+func TestListsAndSignaturesServedWithoutUpstream(t *testing.T) {
 	minio := testenv.StartMinIO(t)
 	for name, start := range map[string]func(testing.TB) string{
 		"with the referrers API":    startReferrersRegistry,
@@ -29,7 +29,7 @@ func TestListsAndSignaturesServedWithoutTheUpstream(t *testing.T) {
 			clients.push(t)
 			want := clients.ask(t, registry)
 
-			// Nothing stays fresh, and no refusal is remembered but in the bucket.
+			// Nothing stays fresh, and replicas remember refusals in the bucket only.
 			store := append(minioStore(t, minio), "ENTREPOT_NEGATIVE_TTL=1ns")
 			replica := func() (addr string) {
 				addr = testenv.FreeAddr(t, "127.0.0.1")
@@ -49,7 +49,7 @@ func mustGetTheSame(t *testing.T, when string, want, got map[string]string) {
 	t.Helper()
 	for request := range maps.Keys(want) {
 		if got[request] != want[request] {
-			t.Errorf("%s: %s\ngot:\n%s\nwant, as the registry itself says:\n%s", when, request, got[request], want[request])
+			t.Errorf("%s: %s\ngot:\n%s\nwant, from the registry itself:\n%s", when, request, got[request], want[request])
 		}
 	}
 }

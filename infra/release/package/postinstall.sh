@@ -1,6 +1,6 @@
 #!/bin/sh
-# After an installation nothing is started: the settings come first. After an upgrade a running entrepot is restarted, in
-# the background, since it ends its answers before.
+# Restarts entrepot if it is running, in the background, since it first finishes its responses. Does not start it after a new
+# installation, which has no settings yet.
 set -e
 [ -d /run/systemd/system ] || exit 0
 systemctl daemon-reload

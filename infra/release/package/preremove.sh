@@ -1,5 +1,5 @@
 #!/bin/sh
-# Debian calls this with "remove", Red Hat with 0, if it is no upgrade.
+# Except for upgrades, Debian passes "remove" and Red Hat passes 0.
 set -e
 [ -d /run/systemd/system ] || exit 0
 case $1 in

@@ -57,7 +57,7 @@ func (l *Landing) composeOrMove(ctx context.Context) error {
 	}
 	_, unable := composer.Compose(ctx, l.Blob.Key, parts, o)
 	if unable == nil {
-		l.Abilities.NoteCopy(nil)
+		l.Abilities.RecordCopy(nil)
 		return nil
 	}
 	if !errors.Is(unable, backend.ErrUnable) {
@@ -66,7 +66,7 @@ func (l *Landing) composeOrMove(ctx context.Context) error {
 	if err := l.move(ctx, parts, o); err != nil {
 		return err
 	}
-	l.Abilities.NoteCopy(unable)
+	l.Abilities.RecordCopy(unable)
 	return nil
 }
 

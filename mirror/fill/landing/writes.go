@@ -34,6 +34,6 @@ func (w *Writes) Refusal(p ability.Purpose) error {
 // Report records the outcome of a write, unless it says nothing about the store.
 func (w *Writes) Report(ctx context.Context, p ability.Purpose, err error) {
 	if err == nil || patient.Passing(err) || backend.IsUnwritable(err) {
-		w.Abilities.NoteWrite(ctx, p, err)
+		w.Abilities.RecordWrite(ctx, p, err)
 	}
 }

@@ -137,7 +137,7 @@ func (f *file) argument(b *Block, name string, a *Attribute, settable map[string
 	inside := nested.FindStringSubmatch(text)
 	if inside == nil || inside[1] == "cdktf.Any" {
 		a.Type = typeOf(set, can, text)
-		// The packages do not tell, but all providers use this suffix for write-only arguments.
+		// The packages do not mark write-only arguments, but all providers use this suffix for them.
 		a.WriteOnly = strings.HasSuffix(name, "_wo") && !a.Computed
 		b.Attributes[name] = a
 		return nil

@@ -87,7 +87,7 @@ func pulumiBlock(interfaces map[string]string, args, state string) (*Block, erro
 	for _, m := range property.FindAllStringSubmatch(state, -1) {
 		name := snake(m[1])
 		if set, ok := b.Attributes[name]; ok {
-			set.Computed = set.Optional // the package does not tell
+			set.Computed = set.Optional // not in the package
 		} else if !inputs.MatchString(m[3]) {
 			b.Attributes[name] = &Attribute{Type: pulumiType(m[3]), Computed: true}
 		}

@@ -1,4 +1,4 @@
-# Expires leftovers of killed processes and access markers. Blobs, manifests and tags do not expire.
+# Expires leftovers of killed processes and markers of use. Blobs, manifests and tags do not expire.
 resource "aws_s3_bucket_lifecycle_configuration" "this" {
   bucket = aws_s3_bucket.this.id
 

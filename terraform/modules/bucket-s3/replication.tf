@@ -40,7 +40,7 @@ resource "aws_iam_role_policy" "replication" {
   })
 }
 
-# Fills in progress and access markers are not replicated.
+# Fills in progress and markers of use are not replicated.
 resource "aws_s3_bucket_replication_configuration" "this" {
   count  = local.versioned ? 1 : 0
   bucket = aws_s3_bucket.this.id

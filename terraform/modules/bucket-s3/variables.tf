@@ -45,7 +45,7 @@ variable "fills_days" {
 }
 
 variable "access_days" {
-  description = "Days until access markers expire. Must be longer than unused content is kept."
+  description = "Days until markers of use expire. Must exceed the retention of unused content."
   type        = number
   default     = 90
   nullable    = false

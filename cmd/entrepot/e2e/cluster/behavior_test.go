@@ -42,7 +42,7 @@ var docker = behavior{
 }
 
 // containerd behaves like containerd 2.4 (core/remotes/docker/resolver.go and httpreadseeker.go). It tries five times if
-// a response times out or the connection ends, and retries once after a 500, 503 or 504. It resumes a short body at once,
+// a response times out or the connection ends, and retries once after a 500, 503 or 504. It resumes a short body immediately,
 // unless three tries in a row brought no bytes. Any other failure ends the pull. The kubelet starts it again after 10 s,
 // and containerd keeps the bytes that it has.
 var containerd = behavior{

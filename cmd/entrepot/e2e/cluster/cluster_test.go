@@ -130,7 +130,7 @@ func (c *clients) startAll(t *testing.T, ctx context.Context, random func(uint64
 	}
 }
 
-// loop pulls new images as soon as they are published, which many clients do at once, and old ones at random times.
+// loop pulls new images as soon as they are published, as many other clients do, and old ones at random times.
 func (c *clients) loop(t *testing.T, ctx context.Context, client *client) {
 	for {
 		_, updated := c.catalog.all()
@@ -170,7 +170,7 @@ func (c *clients) stopAll() {
 	c.pulling.Wait()
 }
 
-// pullWithoutFaults makes all clients pull a cold image at once, and then every other image at least once. Without faults
+// pullWithoutFaults makes all clients pull a cold image concurrently, and then every other image at least once. Without faults
 // no request may fail, and these pulls complete the fills that faults interrupted.
 func (c *clients) pullWithoutFaults(t *testing.T, cold image) {
 	t.Helper()

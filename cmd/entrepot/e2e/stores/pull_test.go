@@ -32,7 +32,7 @@ func TestOn(t *testing.T) {
 		}
 		t.Run(s.name, func(t *testing.T) {
 			server := s.start(t)
-			t.Run("capabilities", func(t *testing.T) { t.Parallel(); check(t, server, column) })
+			t.Run("abilities", func(t *testing.T) { t.Parallel(); check(t, server, column) })
 			for library := range libraries {
 				for name, test := range map[string]func(*testing.T, *cluster){
 					"cold and warm pull": coldAndWarm,

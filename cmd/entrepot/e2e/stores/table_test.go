@@ -13,7 +13,7 @@ import (
 // A server is an S3 server and its version.
 type server struct {
 	name  string // in the table in docs/stores.md
-	usual bool   // other tests use it, so only its capabilities are tested here
+	usual bool   // other tests use it, so only its abilities are tested here
 	start func(testing.TB) *testenv.S3
 }
 
@@ -25,7 +25,7 @@ var servers = []server{
 	{"rclone 1.76", false, testenv.StartRclone},
 }
 
-// table lists the capabilities of the servers.
+// table lists the abilities of the servers.
 var table = []struct {
 	name    string
 	measure func(*probe) string
@@ -46,7 +46,7 @@ var table = []struct {
 	{"`ListMultipartUploads` of a bucket that never had uploads", (*probe).noUploads, [5]string{"200", "200", "200", "200", "404"}},
 }
 
-// check tests a server's capabilities against its column of the table.
+// check tests a server's abilities against its column of the table.
 func check(t *testing.T, s *testenv.S3, column int) {
 	t.Helper()
 	for _, row := range table {
@@ -56,7 +56,7 @@ func check(t *testing.T, s *testenv.S3, column int) {
 	}
 }
 
-func TestUsualServersMatchTheTable(t *testing.T) {
+func TestUsualServersMatchTable(t *testing.T) {
 	for column, s := range servers {
 		if s.usual {
 			t.Run(s.name, func(t *testing.T) { t.Parallel(); check(t, s.start(t), column) })
@@ -64,7 +64,7 @@ func TestUsualServersMatchTheTable(t *testing.T) {
 	}
 }
 
-func TestTheDocumentedTable(t *testing.T) {
+func TestStoresPageHasAbilityTable(t *testing.T) {
 	rows := [][]string{{""}}
 	for _, s := range servers {
 		rows[0] = append(rows[0], s.name)

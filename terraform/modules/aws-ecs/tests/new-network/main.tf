@@ -1,5 +1,5 @@
 # The module with a network that the same apply creates, so that its IDs are unknown in the plan. terraform_data replaces
-# the network's resources, since the IDs of mocks are known at once.
+# the network's resources, since the plan knows the IDs of mocks.
 resource "terraform_data" "vpc" {
   input = "vpc-1"
 }

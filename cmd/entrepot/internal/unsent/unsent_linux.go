@@ -1,4 +1,4 @@
-package main
+package unsent
 
 import (
 	"context"
@@ -11,76 +11,75 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unsentStall is how long a client may receive nothing before wait gives up on it: it may be gone without notice.
-const unsentStall = 10 * time.Second
+// stall is how long a client may receive nothing before Wait gives up on it: it may be gone without notice.
+const stall = 10 * time.Second
 
-// unsentPoll is the interval at which wait checks the unsent bytes.
-const unsentPoll = 50 * time.Millisecond
+// poll is the interval at which Wait checks the unsent bytes.
+const poll = 50 * time.Millisecond
 
-// unsent tracks the bytes of finished responses that the kernel has not sent yet: up to some megabytes for a client that
-// reads slowly. The kernel sends them after the process has exited, unless the container's network is removed with it. So a
-// draining server keeps a second descriptor of each connection until its client has received everything.
-type unsent struct {
+// Tracker tracks the connections of one server. After Drain it keeps a second descriptor of each connection until the client
+// has received everything. The zero value is ready to use. A Tracker is safe for concurrent use.
+type Tracker struct {
 	mu       sync.Mutex
 	draining bool
 	open     map[net.Conn]int // open connections and their second descriptors, or -1
 	closed   []int            // second descriptors of closed connections with unsent bytes
 }
 
-// connState is the ConnState callback of the server.
-func (u *unsent) connState(c net.Conn, state http.ConnState) {
+// ConnState is the server's http.Server.ConnState.
+func (t *Tracker) ConnState(c net.Conn, state http.ConnState) {
 	if state == http.StateActive || state == http.StateIdle {
 		return // without the lock, since every request gets here
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	switch state {
 	case http.StateNew:
-		if u.open == nil {
-			u.open = map[net.Conn]int{}
+		if t.open == nil {
+			t.open = map[net.Conn]int{}
 		}
-		u.open[c] = -1
-		if u.draining {
-			u.open[c] = duplicate(c)
+		t.open[c] = -1
+		if t.draining {
+			t.open[c] = duplicate(c)
 		}
 	case http.StateClosed, http.StateHijacked:
-		u.close(c)
+		t.close(c)
 	}
 }
 
 // close ends the sending side of a connection that the server has closed. The caller holds the lock.
-func (u *unsent) close(c net.Conn) {
-	fd, ok := u.open[c]
-	delete(u.open, c)
+func (t *Tracker) close(c net.Conn) {
+	fd, ok := t.open[c]
+	delete(t.open, c)
 	switch {
 	case !ok || fd < 0:
 	case unacknowledged(fd) == 0:
 		unix.Close(fd)
 	default:
 		_ = unix.Shutdown(fd, unix.SHUT_WR) // fails only if the client is gone
-		u.closed = append(u.closed, fd)
+		t.closed = append(t.closed, fd)
 	}
 }
 
-// drain duplicates the descriptors of all connections. Call it before the server shuts down.
-func (u *unsent) drain() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.draining = true
-	for c := range u.open {
-		u.open[c] = duplicate(c)
+// Drain duplicates the descriptors of all connections. Call it before the server shuts down.
+func (t *Tracker) Drain() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.draining = true
+	for c := range t.open {
+		t.open[c] = duplicate(c)
 	}
 }
 
-// wait waits until clients have received all bytes, ctx ends, or clients stall for unsentStall. It returns the number of
-// bytes not received. Call it after the server has shut down.
-func (u *unsent) wait(ctx context.Context) (lost int) {
-	u.mu.Lock()
-	for c := range u.open { // the server has not reported their end yet
-		u.close(c)
+// Wait waits until all clients have received all bytes. It gives up on a client that receives nothing for 10 s, and on all
+// clients when ctx ends. It returns the number of bytes not received. Call it once, after the server has shut down.
+func (t *Tracker) Wait(ctx context.Context) (lost int) {
+	t.mu.Lock()
+	for c := range t.open { // the server has not reported their end yet
+		t.close(c)
 	}
-	fds := u.closed
-	u.mu.Unlock()
+	fds := t.closed
+	t.mu.Unlock()
 	var all sync.WaitGroup
 	remains := make([]int, len(fds))
 	for i, fd := range fds {
@@ -96,12 +95,12 @@ func (u *unsent) wait(ctx context.Context) (lost int) {
 	return lost
 }
 
-// waitSent is wait for one connection.
+// waitSent is Wait for one connection.
 func waitSent(ctx context.Context, fd int) (remains int) {
-	tick := time.NewTicker(unsentPoll)
+	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	last, since := unacknowledged(fd), time.Now()
-	for last > 0 && time.Since(since) < unsentStall {
+	for last > 0 && time.Since(since) < stall {
 		select {
 		case <-ctx.Done():
 			return last
