@@ -25,9 +25,8 @@ type Mirror struct {
 	Upstreams []string // the first is the default
 	Images    Images
 	// Query returns the query with which the client asks for an upstream, and Prefix the beginning of repositories' names.
-	Query     func(upstream string) url.Values
-	Prefix    func(upstream string) string
-	Transport http.RoundTripper // nil: http.DefaultTransport
+	Query  func(upstream string) url.Values
+	Prefix func(upstream string) string
 }
 
 // Check returns what is wrong with the mirror, and what works.
@@ -143,8 +142,7 @@ func (m Mirror) ask(ctx context.Context, method, path string, query url.Values) 
 	}
 	req.Header.Set("Accept", acceptManifests)
 	req.Header.Set("User-Agent", userAgent)
-	client := http.Client{Transport: m.Transport}
-	resp, err := client.Do(req)
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return answer{}, cause(err)
 	}

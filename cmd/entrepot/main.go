@@ -46,7 +46,7 @@ func rootCommand() *cobra.Command {
 		serveCommand(), refreshCommand(), warmCommand(), lsCommand(), duCommand(), gcCommand(), rmCommand(), resetCommand(), verifyCommand(),
 		settingsCommand(), healthcheckCommand(), versionCommand(),
 	)
-	root.AddCommand(clientConfigCommand())
+	root.AddCommand(clientConfigCommand(), doctorCommand())
 	return root
 }
 
