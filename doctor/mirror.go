@@ -9,6 +9,11 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/entrepot-io/entrepot/mirror/document"
+	"github.com/entrepot-io/entrepot/upstream"
 )
 
 const (
@@ -34,8 +39,8 @@ func (m Mirror) Check(ctx context.Context) []Finding {
 	f := &Findings{Subject: m.URL.String()}
 	if m.checkAPI(ctx, f) {
 		m.checkReady(ctx, f)
-		for _, upstream := range m.Upstreams {
-			m.checkUpstream(ctx, f, upstream)
+		for _, name := range m.Upstreams {
+			m.checkUpstream(ctx, f, name)
 		}
 	}
 	return f.All
@@ -94,24 +99,24 @@ const acceptManifests = "application/vnd.oci.image.index.v1+json, application/vn
 	"application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, */*"
 
 // checkUpstream resolves a tag of an upstream.
-func (m Mirror) checkUpstream(ctx context.Context, f *Findings, upstream string) {
-	check := "resolve from " + upstream
-	image, ok := m.Images[upstream]
+func (m Mirror) checkUpstream(ctx context.Context, f *Findings, name string) {
+	check := "resolve from " + name
+	image, ok := m.Images[name]
 	if !ok {
 		f.Warn(check, "no public image is known", "it is not checked", "name one of its images with --image")
 		return
 	}
-	got, err := m.ask(ctx, http.MethodHead, "/v2/"+m.Prefix(upstream)+image.Repository+"/manifests/"+image.Tag, m.Query(upstream))
+	got, err := m.ask(ctx, http.MethodHead, "/v2/"+m.Prefix(name)+image.Repository+"/manifests/"+image.Tag, m.Query(name))
 	const consequence = "clients pull from the registry itself, or fail"
 	switch {
 	case err != nil:
 		f.Break(check, err, consequence, "run entrepot doctor with the mirror's settings")
 	case got.status == http.StatusNotFound:
 		f.Break(check, fmt.Sprintf("HEAD of %s answers 404: the mirror does not have this registry among its upstreams, or the registry does not have the image", image),
-			consequence, "add "+upstream+" to ENTREPOT_UPSTREAMS of the mirror, or name another image with --image")
+			consequence, "add "+name+" to ENTREPOT_UPSTREAMS of the mirror, or name another image with --image")
 	case got.status == http.StatusUnauthorized || got.status == http.StatusForbidden:
 		f.Break(check, fmt.Sprintf("HEAD of %s answers %d", image, got.status), consequence,
-			"name an image with --image that may be pulled without credentials, or give the mirror credentials for "+upstream)
+			"name an image with --image that may be pulled without credentials, or give the mirror credentials for "+name)
 	case got.status != http.StatusOK:
 		f.Break(check, strings.TrimSpace(fmt.Sprintf("HEAD of %s answers %d %s", image, got.status, got.text)), consequence, "run entrepot doctor with the mirror's settings")
 	case got.header.Get("Docker-Content-Digest") == "" || got.length <= 0:
@@ -119,6 +124,54 @@ func (m Mirror) checkUpstream(ctx context.Context, f *Findings, upstream string)
 			"let proxies between here and the mirror pass on Docker-Content-Digest and Content-Length")
 	default:
 		f.OK(check, "%s is %s", image, got.header.Get("Docker-Content-Digest"))
+		m.checkPull(ctx, f, name, image, got.header.Get("Docker-Content-Digest"))
+	}
+}
+
+// checkPull gets a small blob of an image, its config, as a client does: if the mirror redirects it, from the bucket.
+func (m Mirror) checkPull(ctx context.Context, f *Findings, name string, image Image, reference string) {
+	check := "pull from " + name
+	repository := "/v2/" + m.Prefix(name) + image.Repository
+	const consequence = "pulls through the mirror fail"
+	for range 3 { // an index may name another
+		got, err := m.ask(ctx, http.MethodGet, repository+"/manifests/"+reference, m.Query(name))
+		if err == nil && got.status != http.StatusOK {
+			err = fmt.Errorf("GET of manifest %s answers %d", reference, got.status)
+		}
+		if err != nil {
+			f.Break(check, err, consequence, "run entrepot doctor with the mirror's settings")
+			return
+		}
+		doc, err := document.Parse(got.body)
+		if err == nil && doc.Config == "" && len(doc.Manifests) > 0 {
+			reference = doc.Manifests[0].Digest.String()
+			continue
+		}
+		if err == nil && doc.Config != "" {
+			m.checkBlob(ctx, f, check, repository+"/blobs/", doc.Config, m.Query(name))
+			return
+		}
+		break
+	}
+	f.Warn(check, fmt.Sprintf("%s has no config", image), "its blobs are not checked", "name another image with --image")
+}
+
+func (m Mirror) checkBlob(ctx context.Context, f *Findings, check, path string, d digest.Digest, query url.Values) {
+	got, err := m.ask(ctx, http.MethodGet, path+d.String(), query)
+	const consequence = "clients cannot download blobs: pulls through the mirror fail"
+	from := "the mirror"
+	if got.host != m.URL.Host {
+		from = got.host
+	}
+	switch {
+	case err != nil:
+		f.Break(check, err, consequence, "let clients reach the bucket, and set ENTREPOT_STORE_PUBLIC_ENDPOINT to the name under which they do, or stream to them with ENTREPOT_REDIRECT")
+	case got.status != http.StatusOK:
+		f.Break(check, fmt.Sprintf("GET of blob %s answers %d, from %s", d, got.status, from), consequence, "run entrepot doctor with the mirror's settings")
+	case d.Algorithm().FromBytes(got.body) != d:
+		f.Break(check, fmt.Sprintf("blob %s has other bytes, from %s", d, from), consequence, "let no proxy change responses on the way")
+	default:
+		f.OK(check, "blob %s came from %s", d, from)
 	}
 }
 
@@ -126,8 +179,10 @@ func (m Mirror) checkUpstream(ctx context.Context, f *Findings, upstream string)
 type answer struct {
 	status int
 	header http.Header
-	length int64  // bytes; -1 if unknown
+	length int64 // bytes; -1 if unknown
+	body   []byte
 	text   string // the beginning of the body
+	host   string // that sent it, with a port, which may be another after a redirect
 }
 
 // ask sends a request to the mirror.
@@ -147,8 +202,11 @@ func (m Mirror) ask(ctx context.Context, method, path string, query url.Values) 
 		return answer{}, cause(err)
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxText))
-	return answer{resp.StatusCode, resp.Header, resp.ContentLength, strings.TrimSpace(string(text))}, err
+	body, err := io.ReadAll(io.LimitReader(resp.Body, upstream.MaxManifest))
+	return answer{
+		status: resp.StatusCode, header: resp.Header, length: resp.ContentLength, body: body,
+		text: strings.TrimSpace(string(body[:min(len(body), maxText)])), host: resp.Request.URL.Host,
+	}, err
 }
 
 // cause returns why a request got no response, without the URL around it, which may be a signed one.

@@ -26,7 +26,8 @@ func clientConfigCommand() *cobra.Command {
 		Use:   "client-config CLIENT",
 		Short: "Print a client's configuration for the mirror, or check the mirror as a client",
 		Long: "Print the files that a client needs to pull through the mirror, with their paths, and which upstreams it cannot mirror. " +
-			"With --check, test the mirror from this machine in place of that, with the requests that such a client sends.\n\n" +
+			"With --check, test the mirror from this machine in place of that: resolve an image of each upstream as such a client does, and get " +
+			"a small blob of it, from the bucket if the mirror redirects there.\n\n" +
 			"CLIENT is one of " + strings.Join(clientconfig.Clients(), ", ") + ".",
 		Example: "  entrepot client-config containerd --url https://mirror.example.com\n" +
 			"  entrepot client-config podman --url http://mirror:5000 --upstreams docker.io,ghcr.io --check",

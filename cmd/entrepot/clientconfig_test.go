@@ -145,10 +145,12 @@ func TestClientConfigChecksTheMirror(t *testing.T) {
 		assert.Zero(t, all.Broken+all.Warnings, "%+v", all)
 		_, detail, _ := all.of(t, "resolve from corp.example")
 		assert.Contains(t, detail, "library/app:1 is sha256:")
+		_, detail, _ = all.of(t, "pull from corp.example")
+		assert.Contains(t, detail, " came from "+w.bucket.server.Addr)
 		_, detail, _ = all.of(t, "readiness")
 		assert.Equal(t, "ready", detail)
 	}
-	assert.Len(t, check("docker", "--client-version", "20").Checks, 3, "only Docker Hub")
+	assert.Len(t, check("docker", "--client-version", "20").Checks, 4, "only Docker Hub")
 
 	result, _, remedy := check("containerd", "--upstreams", "docker.io,other.example", "--image", "other.example/app").of(t, "resolve from other.example")
 	assert.Equal(t, "broken", result)
@@ -163,6 +165,11 @@ func TestClientConfigChecksTheMirror(t *testing.T) {
 	assert.Equal(t, "broken", result)
 	assert.Contains(t, remedy, "start entrepot")
 
+	hidden := w.start(t, "ENTREPOT_STORE_PUBLIC_ENDPOINT=http://"+testenv.FreeAddr(t, "127.0.0.1"))
+	result, _, remedy = check("containerd", "--url", "http://"+hidden.program.addr, "--upstreams", "docker.io").of(t, "pull from docker.io")
+	assert.Equal(t, "broken", result)
+	assert.Contains(t, remedy, "ENTREPOT_STORE_PUBLIC_ENDPOINT")
+
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(secure.Close)
 	result, _, remedy = check("containerd", "--url", secure.URL).of(t, "API")
@@ -175,7 +182,7 @@ func TestClientConfigChecksTheMirror(t *testing.T) {
 	text := w.run(t, "client-config", "containerd", "--check", "--url", address, "--upstreams", "docker.io", "--image", "docker.io/library/app:1")
 	assert.Zero(t, text.exit, text.stderr)
 	assert.Contains(t, text.stdout, "  ok       API")
-	assert.Contains(t, text.stdout, "\n3 checks, 0 broken, 0 with warnings\n")
+	assert.Contains(t, text.stdout, "\n4 checks, 0 broken, 0 with warnings\n")
 }
 
 func TestInterruptedCheckEndsSoon(t *testing.T) {

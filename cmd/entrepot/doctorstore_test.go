@@ -88,6 +88,15 @@ func TestDoctorFindsWhatTheStoreLacks(t *testing.T) {
 	w.throughProxy(t, off(time.Minute)).has(t, "clock", "warning", "differ by")
 	w.throughProxy(t, off(-time.Hour)).has(t, "clock", "broken", "NTP")
 
+	quoted := func(r *http.Request) bool { return strings.HasPrefix(r.Header.Get("If-Match"), `"`) }
+	failing := func(*testenv.S3, http.Handler) http.Handler { // as Ceph RGW 16 does
+		return http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+			rw.WriteHeader(http.StatusPreconditionFailed)
+			fmt.Fprint(rw, "<Error><Code>PreconditionFailed</Code></Error>")
+		})
+	}
+	w.throughProxy(t, &quirk{matches: quoted, respond: failing}).has(t, "conditional writes", "ok", "only without quotes")
+
 	unchecked := &quirk{
 		matches: func(r *http.Request) bool { return r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "-sum") },
 		respond: func(*testenv.S3, http.Handler) http.Handler {
