@@ -3,13 +3,17 @@ package main_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,6 +22,7 @@ import (
 
 	"github.com/entrepot-io/entrepot/backend/backendtest"
 	"github.com/entrepot-io/entrepot/infra/testenv"
+	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
 func TestDoctorNamesMissingPermission(t *testing.T) {
@@ -168,4 +173,36 @@ func (c *careless) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(response.Code)
 	_, _ = w.Write(response.Body.Bytes())
+}
+
+func TestDoctorFindsAFullDisk(t *testing.T) {
+	t.Parallel()
+	disk := testenv.TmpFS(t, "size=16m")
+	w := withFolder(t, upstreamtest.Options{})
+	store := []string{"ENTREPOT_STORE=file:" + disk + "/store"}
+	all := w.examine(t, store)
+	all.has(t, "disk", "warning", "are free in "+disk)
+	assert.Zero(t, all.Broken, "%+v", all)
+
+	file, err := os.Create(filepath.Join(disk, "other"))
+	require.NoError(t, err)
+	t.Cleanup(func() { file.Close() })
+	_, err = io.Copy(file, neverending{})
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	all = w.examine(t, store)
+	all.has(t, "disk", "broken", "0B of 16MiB are free")
+	all.has(t, "write", "broken", "the store is full")
+
+	require.NoError(t, file.Truncate(0))
+	require.NoError(t, file.Close())
+	testenv.Remount(t, disk, "ro")
+	w.examine(t, store).has(t, "write", "broken", "make the store writable")
+}
+
+// neverending is a reader of zeros.
+type neverending struct{}
+
+func (neverending) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
