@@ -124,6 +124,10 @@ func TestDoctorFindsContradictions(t *testing.T) {
 		"the same as ENTREPOT_LISTEN":      {"ENTREPOT_ADMIN_LISTEN", "broken", []string{"ENTREPOT_ADMIN_LISTEN=:5000"}},
 		"is the mirror itself":             {"ENTREPOT_UPSTREAMS", "broken", []string{"ENTREPOT_UPSTREAMS=docker.io=http://localhost:5000"}},
 		"ENTREPOT_MANIFEST_CACHE, or give": {"memory", "broken", []string{"ENTREPOT_FILL_MEMORY=100TiB"}},
+		"run entrepot gc regularly":        {"ENTREPOT_GC_INTERVAL", "warning", []string{"ENTREPOT_GC_INTERVAL=0s", "ENTREPOT_MAX_AGE=30d"}},
+		"uses are not recorded":            {"ENTREPOT_RECORD_USE", "warning", []string{"ENTREPOT_RECORD_USE=false", "ENTREPOT_MAX_SIZE=1GiB"}},
+		"no such file":                     {"ENTREPOT_GC_RULES", "broken", []string{"ENTREPOT_GC_RULES=/does/not/exist"}},
+		"but ENTREPOT_MAX_SIZE is":         {"disk", "warning", []string{"ENTREPOT_MAX_SIZE=900TiB"}},
 		"is less than the settings allow":  {"GOMEMLIMIT", "warning", []string{"GOMEMLIMIT=100MiB"}},
 	} {
 		w.examine(t, append(c.env, folder)).has(t, c.check, c.result, want)

@@ -65,6 +65,8 @@ func (c config) checkDisk(f *doctor.Findings) {
 	switch {
 	case room.free == 0 || room.noFiles:
 		f.Break("disk", detail+map[bool]string{true: ", but no more files can be created"}[room.noFiles], consequence, remedy)
+	case !c.MaxSize.auto && int64(c.MaxSize.size) > room.total:
+		f.Warn("disk", fmt.Sprintf("%s, but ENTREPOT_MAX_SIZE is %s", detail, c.MaxSize), "the disk is full before the collector runs for its size", "lower ENTREPOT_MAX_SIZE, or "+remedy)
 	case room.free < leastFree || float64(room.free) < leastShare*float64(room.total):
 		f.Warn("disk", detail, "soon "+consequence, remedy)
 	default:

@@ -24,6 +24,7 @@ func (c config) checkSettings(environ []string) *doctor.Findings {
 	}
 	c.checkRedirects(f)
 	c.checkTimes(f)
+	c.checkGarbage(f)
 	c.checkAddresses(f)
 	if c.FillMemory < c.SegmentSize*byteSize(c.FillConnections) {
 		f.Warn("ENTREPOT_FILL_MEMORY", fmt.Sprintf("%s does not hold %d segments of %s", c.FillMemory, c.FillConnections, c.SegmentSize),
@@ -68,6 +69,26 @@ func (c config) checkTimes(f *doctor.Findings) {
 	if c.QuotaReserve >= 1 {
 		f.Warn("ENTREPOT_QUOTA_RESERVE", "all pulls are reserved for content that is not cached", "tags that have moved are served stale for good, if the upstream reports a quota",
 			"set it to 10%")
+	}
+}
+
+// checkGarbage looks at the settings of the garbage collector.
+func (c config) checkGarbage(f *doctor.Findings) {
+	runs := c.GCInterval.duration > 0 || c.GCInterval.auto && c.Store.isFolder()
+	limited := c.MaxSize.size > 0 || c.MaxAge > 0 || c.GCRules != ""
+	switch {
+	case limited && !runs:
+		f.Warn("ENTREPOT_GC_INTERVAL", "replicas collect no garbage", "ENTREPOT_MAX_SIZE, ENTREPOT_MAX_AGE and ENTREPOT_GC_RULES have no effect on them",
+			"set it to 1h, or run entrepot gc regularly")
+	case limited && !c.RecordUse:
+		f.Warn("ENTREPOT_RECORD_USE", "uses are not recorded, but there are limits to what is kept", "images count as unused since they were cached: those in use are removed too",
+			"set it to true")
+	}
+	if c.GCRules == "" {
+		return
+	}
+	if _, err := readRules(c.GCRules); err != nil {
+		f.Break("ENTREPOT_GC_RULES", err, "the mirror does not start", "correct the file (docs/garbage-collection.md)")
 	}
 }
 
