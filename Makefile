@@ -248,6 +248,7 @@ cross: ## compile the program for other systems
 .PHONY: docs
 docs: ## regenerate the tables in docs/
 	go test ./cmd/entrepot -run 'TestSettingsAreDocumented|TestCostPage|TestCommandsPage' -update
+	go test ./clientconfig -run TestClientsPage -update
 	go test ./handlers -run TableMatchesBehavior -update
 	go test -tags e2e ./cmd/entrepot/e2e/stores -run TestStoresPageHasAbilityTable -update
 

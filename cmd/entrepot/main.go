@@ -46,6 +46,7 @@ func rootCommand() *cobra.Command {
 		serveCommand(), refreshCommand(), warmCommand(), lsCommand(), duCommand(), gcCommand(), rmCommand(), resetCommand(), verifyCommand(),
 		settingsCommand(), healthcheckCommand(), versionCommand(),
 	)
+	root.AddCommand(clientConfigCommand(), doctorCommand())
 	return root
 }
 
