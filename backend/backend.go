@@ -1,7 +1,7 @@
 // Package backend defines the object store that holds all of entrepot's state.
 //
 // Store is the interface that all stores implement; the comments on its methods are the contract. Composer, Sweeper,
-// Toucher, Denier and Presigner are optional abilities. The implementations are backend/fs (a local folder), backend/s3
+// UploadExpirer, Toucher, Denier and Presigner are optional abilities. The implementations are backend/fs (a local folder), backend/s3
 // (aws-sdk-go-v2) and backend/minio (minio-go). The test suite in backend/backendtest checks the contract on each of them.
 // This package does not know what keys mean: see mirror/layout.
 package backend
@@ -137,6 +137,14 @@ type Composer interface {
 type Sweeper interface {
 	// Sweep removes the parts of unfinished multipart uploads to key. It makes writes in progress fail.
 	Sweep(ctx context.Context, key string) error
+}
+
+// UploadExpirer is the optional capability to remove old unfinished multipart uploads.
+type UploadExpirer interface {
+	// ExpireUploads removes the parts of unfinished multipart uploads that were begun before a time, to keys that begin with
+	// prefix: a key followed by a slash, or empty. It returns their number. MinIO lists uploads only by their key, so nothing
+	// is found there; it removes those of more than a day by itself.
+	ExpireUploads(ctx context.Context, prefix string, before time.Time) (int, error)
 }
 
 // Toucher is the optional ability to set the time of an object without writing it.

@@ -65,11 +65,12 @@ type Store struct {
 }
 
 var (
-	_ backend.Store     = (*Store)(nil)
-	_ backend.Composer  = (*Store)(nil)
-	_ backend.Presigner = (*Store)(nil)
-	_ backend.Sweeper   = (*Store)(nil)
-	_ backend.Denier    = (*Store)(nil)
+	_ backend.Store         = (*Store)(nil)
+	_ backend.Composer      = (*Store)(nil)
+	_ backend.Presigner     = (*Store)(nil)
+	_ backend.Sweeper       = (*Store)(nil)
+	_ backend.UploadExpirer = (*Store)(nil)
+	_ backend.Denier        = (*Store)(nil)
 )
 
 // Open returns the store for c. It does no I/O, so a missing bucket only shows on the first call.
@@ -144,6 +145,11 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 // Sweep aborts the unfinished multipart uploads to key.
 func (s *Store) Sweep(ctx context.Context, key string) error {
 	return s3rules.Sweep(ctx, sweeping{s}, s.prefix, key)
+}
+
+// ExpireUploads aborts old unfinished multipart uploads to keys that begin with prefix.
+func (s *Store) ExpireUploads(ctx context.Context, prefix string, before time.Time) (int, error) {
+	return s3rules.ExpireUploads(ctx, sweeping{s}, s.prefix, prefix, before)
 }
 
 // failure returns the store's response from minio-go's error.

@@ -17,7 +17,7 @@ func (s sweeping) Uploads(ctx context.Context, key, keyMarker, idMarker string) 
 	}
 	page := s3rules.Uploads{More: found.IsTruncated, KeyMarker: found.NextKeyMarker, IDMarker: found.NextUploadIDMarker}
 	for _, u := range found.Uploads {
-		page.Found = append(page.Found, s3rules.FoundUpload{Key: u.Key, ID: u.UploadID})
+		page.Found = append(page.Found, s3rules.FoundUpload{Key: u.Key, ID: u.UploadID, Begun: u.Initiated})
 	}
 	return page, nil
 }

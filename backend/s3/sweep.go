@@ -26,7 +26,7 @@ func (s sweeping) Uploads(ctx context.Context, key, keyMarker, idMarker string) 
 		KeyMarker: aws.ToString(out.NextKeyMarker), IDMarker: aws.ToString(out.NextUploadIdMarker),
 	}
 	for _, found := range out.Uploads {
-		page.Found = append(page.Found, s3rules.FoundUpload{Key: aws.ToString(found.Key), ID: aws.ToString(found.UploadId)})
+		page.Found = append(page.Found, s3rules.FoundUpload{Key: aws.ToString(found.Key), ID: aws.ToString(found.UploadId), Begun: aws.ToTime(found.Initiated)})
 	}
 	return page, nil
 }

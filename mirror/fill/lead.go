@@ -71,7 +71,7 @@ func (f *Fill) lead(ctx context.Context, held *lease.Held[landing.State]) error 
 	// Since the last look, another replica may have stored the blob and removed its lease.
 	if found, err := f.lookUp(ctx); found || err != nil {
 		l.turnDown(ctx, found || errors.Is(err, growing.ErrGone))
-		return err
+		return f.giveRest(ctx, err)
 	}
 	leading, lose := context.WithCancelCause(ctx)
 	var keeping sync.WaitGroup

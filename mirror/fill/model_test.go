@@ -61,6 +61,10 @@ func TestBadSegmentsAreReadOnce(t *testing.T) { live(t, forecast(7000806)) }
 // In this history one of two endpoints sent another size, and the bucket is full when the leader wants to release its lease.
 func TestRejectedFillLeavesNoLeaseInFullBucket(t *testing.T) { live(t, forecast(1795717874202416793)) }
 
+// In this history a leader dies, and a replica that cannot take the lease stores the blob of other segments than a follower's
+// readers have had.
+func TestFollowerOutlivesBlobOfOtherSegments(t *testing.T) { live(t, forecast(1795739013672740734)) }
+
 func setting(t *testing.T, name string) uint64 {
 	text := os.Getenv(name)
 	if text == "" {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/entrepot-io/entrepot/backend"
 	"github.com/entrepot-io/entrepot/mirror/ability"
+	"github.com/entrepot-io/entrepot/mirror/fill/growing"
 	"github.com/entrepot-io/entrepot/mirror/fill/landing"
 	"github.com/entrepot-io/entrepot/mirror/fill/patient"
 	"github.com/entrepot-io/entrepot/mirror/lease"
@@ -30,7 +31,7 @@ func (f *Fill) settle(ctx context.Context) error {
 	for looked := true; ; looked = false {
 		if !looked {
 			if found, err := f.lookUp(ctx); found || err != nil {
-				return err
+				return f.giveRest(ctx, err)
 			}
 		}
 		held, next, err := f.acquire(ctx)
@@ -61,13 +62,19 @@ func (f *Fill) settle(ctx context.Context) error {
 			record = next
 			err = f.follow(ctx, record, 0)
 		}
-		if errors.Is(err, errLeft) && f.blob.PassThrough(err) == nil {
-			return f.leadAlone(ctx) // the readers here have the beginning of the blob, and can have the rest
-		}
 		if !errors.Is(err, errAgain) {
-			return err
+			return f.giveRest(ctx, err)
 		}
 	}
+}
+
+// giveRest is for the end of what this replica followed. If readers here have the beginning of the blob and cannot have the
+// rest from the bucket, they get it from the source. The hash will show whether those bytes are right.
+func (f *Fill) giveRest(ctx context.Context, err error) error {
+	if !errors.Is(err, growing.ErrGone) || !f.blob.HasSize() || f.blob.PassThrough(err) != nil {
+		return err
+	}
+	return f.leadAlone(ctx)
 }
 
 // acquire takes the lease if it is free. If another replica has it, held is nil and record is the other's. Error:

@@ -21,7 +21,8 @@ const (
 	strayRetention = 2 * time.Minute
 )
 
-// sweep removes what is left over: abandoned fills, marks of deleted objects, and markers of use that no longer matter.
+// sweep removes what is left over: abandoned fills and uploads, marks of deleted objects, and markers of use that no longer
+// matter.
 func (c *collector) sweep(ctx context.Context, p *plan, report *Report) error {
 	if err := c.sweepFills(ctx, p.now, report); err != nil {
 		return err
@@ -34,6 +35,12 @@ func (c *collector) sweep(ctx context.Context, p *plan, report *Report) error {
 	}
 	if err := c.remove(ctx, report, stray); err != nil {
 		return err
+	}
+	if expirer, ok := c.Store.(backend.UploadExpirer); ok {
+		swept, err := expirer.ExpireUploads(ctx, string(c.Realm)+"/", p.now.Add(-fillRetention))
+		if report.Swept += int64(swept); err != nil {
+			return err
+		}
 	}
 	return c.sweepUses(ctx, p, report)
 }

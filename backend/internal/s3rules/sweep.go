@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/entrepot-io/entrepot/backend"
 )
@@ -18,7 +19,10 @@ type Uploads struct {
 }
 
 // FoundUpload is an upload in a listing. Its key may be URL-encoded.
-type FoundUpload struct{ Key, ID string }
+type FoundUpload struct {
+	Key, ID string
+	Begun   time.Time
+}
 
 // Sweeping makes the requests for Sweep, one attempt each.
 type Sweeping interface {
@@ -41,6 +45,35 @@ func Sweep(ctx context.Context, s Sweeping, root, key string) error {
 	if err := backend.CheckKey(key); err != nil {
 		return err
 	}
+	return eachUpload(ctx, s, root, key, func(found FoundUpload) error {
+		// Another key that decodes to this one is safe, since an abort names both key and upload.
+		if !readsAs(found.Key, root+key) {
+			return nil
+		}
+		return abortUpload(ctx, s, key, found.ID)
+	})
+}
+
+// ExpireUploads implements backend.UploadExpirer.
+func ExpireUploads(ctx context.Context, s Sweeping, root, prefix string, before time.Time) (expired int, err error) {
+	if prefix != "" {
+		if err := backend.CheckKey(strings.TrimSuffix(prefix, "/")); err != nil {
+			return 0, err
+		}
+	}
+	err = eachUpload(ctx, s, root, prefix, func(found FoundUpload) error {
+		key, ok := strings.CutPrefix(decodedBelow(root+prefix, found.Key), root)
+		if !ok || !found.Begun.Before(before) {
+			return nil
+		}
+		expired++
+		return abortUpload(ctx, s, key, found.ID)
+	})
+	return expired, err
+}
+
+// eachUpload calls visit for each upload in the listing of uploads to keys that begin with key.
+func eachUpload(ctx context.Context, s Sweeping, root, key string, visit func(FoundUpload) error) error {
 	var at Uploads
 	for {
 		page, err := Retry(ctx, func() (Uploads, error) { return s.Uploads(ctx, key, at.KeyMarker, at.IDMarker) })
@@ -48,11 +81,7 @@ func Sweep(ctx context.Context, s Sweeping, root, key string) error {
 			return err
 		}
 		for _, found := range page.Found {
-			// Another key that decodes to this one is safe, since an abort names both key and upload.
-			if !readsAs(found.Key, root+key) {
-				continue
-			}
-			if _, err := Retry(ctx, func() (bool, error) { return true, s.Abort(ctx, key, found.ID) }); err != nil {
+			if err := visit(found); err != nil {
 				return err
 			}
 		}
@@ -65,6 +94,11 @@ func Sweep(ctx context.Context, s Sweeping, root, key string) error {
 		}
 		at = page
 	}
+}
+
+func abortUpload(ctx context.Context, s Sweeping, key, id string) error {
+	_, err := Retry(ctx, func() (bool, error) { return true, s.Abort(ctx, key, id) })
+	return err
 }
 
 // readsAs reports whether a listed key is key, possibly encoded. Ceph RGW 16.2 encodes without saying so, and spaces as %20.

@@ -30,9 +30,9 @@ func (p *pages) Abort(_ context.Context, key, id string) error {
 
 func TestSweepFindsUploadsWithEncodedKeys(t *testing.T) {
 	p := &pages{pages: []s3rules.Uploads{
-		{Found: []s3rules.FoundUpload{{"root/x y:0", "plain"}, {"root/x%20y%3A0", "ceph"}}, More: true, KeyMarker: "root%2Fx%20y%3A0", IDMarker: "ceph"},
-		{Found: []s3rules.FoundUpload{{"root/x+y%3A0", "form"}, {"root%2Fx%20y:0", "all"}}, More: true, KeyMarker: "root/x y:0", IDMarker: "all"},
-		{Found: []s3rules.FoundUpload{{"root/x y:01", "longer"}, {"root/x%20y%3A01", "longer"}, {"x y:0", "outside"}}},
+		{Found: []s3rules.FoundUpload{{Key: "root/x y:0", ID: "plain"}, {Key: "root/x%20y%3A0", ID: "ceph"}}, More: true, KeyMarker: "root%2Fx%20y%3A0", IDMarker: "ceph"},
+		{Found: []s3rules.FoundUpload{{Key: "root/x+y%3A0", ID: "form"}, {Key: "root%2Fx%20y:0", ID: "all"}}, More: true, KeyMarker: "root/x y:0", IDMarker: "all"},
+		{Found: []s3rules.FoundUpload{{Key: "root/x y:01", ID: "longer"}, {Key: "root/x%20y%3A01", ID: "longer"}, {Key: "x y:0", ID: "outside"}}},
 	}}
 	require.NoError(t, s3rules.Sweep(t.Context(), p, "root/", "x y:0"))
 	require.Equal(t, []string{"x y:0 plain", "x y:0 ceph", "x y:0 form", "x y:0 all"}, p.aborted)
