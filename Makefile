@@ -110,7 +110,7 @@ clear-not-run:
 e2e: tools-e2e debian cross infra-check ## infra-check, then pull with docker, containerd, podman, skopeo and crane; OCI conformance (needs root)
 	ENTREPOT_TEST_POLICY=$(POLICY) go test -tags e2e -count=1 -v -timeout 25m ./cmd/entrepot/e2e
 	ENTREPOT_TEST_POLICY=$(POLICY) go test -tags e2e -count=1 -v -timeout 60m ./cmd/entrepot/e2e/cluster
-	go test -tags e2e -count=1 -v -timeout 10m ./cmd/entrepot -run TestPullsSucceedWhileTheCollectorRuns
+	go test -tags e2e -count=1 -v -timeout 15m ./cmd/entrepot -run 'TestPullsSucceedWhileTheCollectorRuns|TestCommandsOnManyObjects'
 	$(MAKE) e2e-stores
 	@infra/lint/summary.sh
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,6 +14,7 @@ import (
 type commandResult struct {
 	stdout, stderr string
 	exit           int
+	peak           int64 // bytes of resident memory
 }
 
 // run runs a command on the cluster's store.
@@ -26,7 +28,9 @@ func (w *cluster) run(t *testing.T, args ...string) commandResult {
 	if exit := new(exec.ExitError); err != nil {
 		require.ErrorAs(t, err, &exit)
 	}
-	return commandResult{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	require.True(t, ok)
+	return commandResult{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode(), usage.Maxrss << 10}
 }
 
 // runJSON runs a command with --output json, which must succeed, and decodes the result.

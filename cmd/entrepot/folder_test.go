@@ -18,6 +18,7 @@ import (
 	"github.com/entrepot-io/entrepot/backend"
 	filestore "github.com/entrepot-io/entrepot/backend/fs"
 	"github.com/entrepot-io/entrepot/infra/testenv"
+	"github.com/entrepot-io/entrepot/mirror/layout"
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
@@ -122,6 +123,7 @@ func TestAbandonedFillsInFolderAreRemoved(t *testing.T) {
 	want := []string{
 		longest + "/00000.E", longest + "/lease",
 		"public/fills/tags/docker.io/library/app/_/young",
+		layout.Public.DefaultSize(),
 		"public/tags/docker.io/library/app/_/1",
 	}
 	waitFor(t, "removal of all expired objects", func() bool { return len(left()) <= len(want) })

@@ -85,7 +85,10 @@ func configured(cmd *cobra.Command, run func(cmd *cobra.Command, cfg config, arg
 // operator is configured for an operator's command: its help leaves out the settings, which are those of serve.
 func operator(cmd *cobra.Command, run func(cmd *cobra.Command, cfg config, args []string) error) *cobra.Command {
 	cmd.Long += "\n\nThe settings are those of serve, as ENTREPOT_ variables or as flags."
-	configured(cmd, run)
+	configured(cmd, func(cmd *cobra.Command, cfg config, args []string) error {
+		limitCommandMemory()
+		return run(cmd, cfg, args)
+	})
 	for _, s := range settings() {
 		cmd.Flags().Lookup(s.Flag).Hidden = true
 	}
