@@ -14,3 +14,10 @@ func (s *Store) OnSync(f func(*os.File) error) {
 
 // Meaning exports meaning.
 var Meaning = meaning
+
+// LimitNames makes listings read large folders in parts of n names.
+func LimitNames(n int) (undo func()) {
+	was := maxNames
+	maxNames = n
+	return func() { maxNames = was }
+}
