@@ -60,21 +60,11 @@ func (c config) collectWhileServing(ctx context.Context, store backend.Store, co
 		return nil
 	}
 	g := &collector{store: store, folder: folder, core: core, log: log, auto: c.MaxSize.auto && isFolder}
-	g.config = gc.Config{
-		Store: store, Realm: layout.Public, Grace: gcGrace, UseInterval: c.useInterval(), Direct: isFolder,
-		Limits: gc.Limits{MaxBytes: int64(c.MaxSize.size), MaxAge: time.Duration(c.MaxAge)},
-		Deleted: func(kind layout.Content, d digest.Digest) {
-			if kind == layout.Blobs {
-				core.Forget(d)
-			}
-		},
+	var err error
+	if g.config, err = c.collection(store, core); err != nil {
+		return err
 	}
-	if c.GCRules != "" {
-		var err error
-		if g.config.Rules, err = readRules(c.GCRules); err != nil {
-			return wrong("ENTREPOT_GC_RULES", "%w", err)
-		}
-	}
+	g.config.Direct = isFolder
 	g.runs = promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
 		Name: "entrepot_gc_runs_total", Help: "Runs of the garbage collector on this replica, by result.",
 	}, []string{"result"})
@@ -83,6 +73,25 @@ func (c config) collectWhileServing(ctx context.Context, store backend.Store, co
 	})
 	go g.keep(ctx, interval)
 	return nil
+}
+
+// collection returns what the settings say about garbage collection.
+func (c config) collection(store backend.Store, core *mirror.Mirror) (g gc.Config, err error) {
+	g = gc.Config{
+		Store: store, Realm: layout.Public, Grace: gcGrace, UseInterval: c.useInterval(),
+		Limits: gc.Limits{MaxBytes: int64(c.MaxSize.size), MaxAge: time.Duration(c.MaxAge)},
+		Deleted: func(kind layout.Content, d digest.Digest) {
+			if kind == layout.Blobs {
+				core.Forget(d)
+			}
+		},
+	}
+	if c.GCRules != "" {
+		if g.Rules, err = readRules(c.GCRules); err != nil {
+			return g, wrong("ENTREPOT_GC_RULES", "%w", err)
+		}
+	}
+	return g, nil
 }
 
 // keep runs the collector at intervals, and early if the disk is full.

@@ -4,15 +4,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
 	"strconv"
 	"time"
 
+	"github.com/entrepot-io/entrepot/backend"
 	"github.com/entrepot-io/entrepot/handlers"
 	"github.com/entrepot-io/entrepot/handlers/awslambda"
 	"github.com/entrepot-io/entrepot/mirror"
+	"github.com/entrepot-io/entrepot/mirror/gc"
 )
 
 // runtimeAPI is the variable with the address from which a Lambda function fetches its events.
@@ -43,8 +46,18 @@ func (c config) checkFunction() error {
 
 // serveLambda answers events until ctx ends. Lambda sends SIGTERM only to a function with an extension, when it shuts the
 // environment down; it kills other functions, which have no work left then.
-func serveLambda(ctx context.Context, cfg config, api http.Handler, core *mirror.Mirror, log *slog.Logger) {
+func serveLambda(ctx context.Context, cfg config, api http.Handler, store backend.Store, core *mirror.Mirror, log *slog.Logger) error {
+	collection, err := cfg.collection(store, core)
+	if err != nil {
+		return err
+	}
 	function := awslambda.Config{Handler: api, Streaming: cfg.LambdaStreaming, Log: log}
+	function.Command = func(ctx context.Context, name string) (any, error) {
+		if name != "gc" {
+			return nil, fmt.Errorf("%q is not a command for events; write gc", name)
+		}
+		return gc.Run(ctx, collection)
+	}
 	if cfg.platform.freezes {
 		function.HandOver = core.HandOver
 	}
@@ -53,6 +66,7 @@ func serveLambda(ctx context.Context, cfg config, api http.Handler, core *mirror
 	}
 	go awslambda.Serve(function)
 	<-ctx.Done()
+	return nil
 }
 
 // reportInitError reports to Lambda why the program cannot start. Lambda passes the error to the function's caller.

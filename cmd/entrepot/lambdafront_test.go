@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/entrepot-io/entrepot/infra/testenv/lambda"
+	"github.com/entrepot-io/entrepot/mirror/gc"
 )
 
 const dockerIndex = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -193,6 +194,24 @@ func TestFunctionRejectsUnknownEvents(t *testing.T) {
 		assert.Contains(t, string(response.JSON), `"statusDescription":"`+status+`"`, path)
 	}
 	assert.Zero(t, f.Counts().TimedOut, "the process keeps running")
+}
+
+func TestFunctionCollectsGarbage(t *testing.T) {
+	t.Parallel()
+	w := newCluster(t)
+	w.store = append(w.store, noUse, "ENTREPOT_MAX_SIZE=1B")
+	image := w.upstream.Image("library/app", "1", 1000)
+	w.start(t).pull(t, "library/app", "1", image)
+	waitFor(t, "the image is stored", func() bool { return w.usage(t).Fills.Objects == 0 })
+	f := w.function(t, lambda.Options{})
+	response, err := f.Invoke([]byte(`{"command":"gc"}`))
+	require.NoError(t, err)
+	var report gc.Report
+	require.NoError(t, json.Unmarshal(response.JSON, &report), "%s", response.JSON)
+	assert.EqualValues(t, 3, report.Marked.Objects)
+	assert.Len(t, w.bucket.keys(t, "public/marks/"), 3)
+	_, err = f.Invoke([]byte(`{"command":"reset"}`))
+	require.ErrorContains(t, err, "write gc")
 }
 
 func TestFunctionReportsStartError(t *testing.T) {

@@ -98,8 +98,7 @@ func serve(ctx context.Context, cfg config, out, logs io.Writer) error {
 		log.Warn("unknown setting ignored", unknown.attributes()...)
 	}
 	if cfg.platform.function {
-		serveLambda(ctx, cfg, api, core, log)
-		return nil
+		return serveLambda(ctx, cfg, api, store, core, log)
 	}
 	core.FindAbilities()
 	if err := cfg.collectWhileServing(ctx, store, core, log, registry); err != nil {

@@ -38,6 +38,7 @@ type shape struct {
 	HTTPMethod     string `json:"httpMethod"`
 	Source         string `json:"source"`
 	DetailType     string `json:"detail-type"`
+	Command        string `json:"command"`
 	RequestContext struct {
 		ELB        json.RawMessage `json:"elb"`
 		HTTP       json.RawMessage `json:"http"`
@@ -48,7 +49,7 @@ type shape struct {
 // isScheduled reports whether the event comes from an EventBridge rule or schedule.
 func (s shape) isScheduled() bool { return s.Source == "aws.events" || s.Source == "aws.scheduler" }
 
-// parse decodes an event. It returns a nil httpEvent for a scheduled event. streaming says that Function URLs have invoke
+// parse decodes an event. It returns a nil httpEvent for a scheduled event and a command. streaming says that Function URLs have invoke
 // mode RESPONSE_STREAM.
 func parse(payload []byte, streaming bool) (httpEvent, shape, error) {
 	var s shape
@@ -65,7 +66,7 @@ func parse(payload []byte, streaming bool) (httpEvent, shape, error) {
 		e = new(httpAPI)
 	case s.HTTPMethod != "":
 		e = new(restAPI)
-	case s.isScheduled():
+	case s.isScheduled() || s.Command != "":
 		return nil, s, nil
 	default:
 		return nil, s, errors.New("not an HTTP event: no requestContext.http (Function URL or HTTP API), requestContext.elb (load balancer) or httpMethod (REST API)")

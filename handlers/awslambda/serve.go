@@ -22,6 +22,9 @@ type Config struct {
 	// process may freeze after that, at the end of the context or earlier. Nil if the process keeps running between
 	// requests.
 	HandOver func(context.Context) error
+	// Command runs a command of the operator, the content of an event {"command":NAME}, until the context ends, and returns
+	// its result. Such an event comes from a schedule or a caller whom IAM permits it. Nil: there are no commands.
+	Command func(ctx context.Context, name string) (any, error)
 	// Streaming says that Function URLs have invoke mode RESPONSE_STREAM. Events do not show the mode, and a result in the
 	// other mode's format reaches the client unconverted.
 	Streaming bool
@@ -51,6 +54,8 @@ func Serve(cfg Config) {
 	lambda.StartWithOptions(s.invoke)
 }
 
+var errNoDeadline = errors.New("the invocation has no deadline")
+
 type server struct {
 	Config
 	warned sync.Once // of a short timeout
@@ -63,7 +68,10 @@ func (s *server) invoke(ctx context.Context, payload json.RawMessage) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	if shape.isScheduled() {
+	if event == nil && shape.Command != "" && s.Command != nil {
+		return s.run(ctx, shape.Command)
+	}
+	if event == nil {
 		// Lambda would retry a failed invocation twice.
 		s.Log.Warn("scheduled event ignored", "detail-type", shape.DetailType)
 		return map[string]string{"message": "entrepot does nothing on a schedule; remove the rule"}, nil
@@ -71,7 +79,7 @@ func (s *server) invoke(ctx context.Context, payload json.RawMessage) (any, erro
 	request := event.request()
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		return nil, errors.New("the invocation has no deadline")
+		return nil, errNoDeadline
 	}
 	left := deadline.Sub(began)
 	if left < shortTimeout {
@@ -82,6 +90,20 @@ func (s *server) invoke(ctx context.Context, payload json.RawMessage) (any, erro
 	response := s.handle(ctx, event, request, began.Add(min(handlerTimeout, left-min(reserve, left/3))))
 	s.handOver(ctx, deadline.Add(-min(sendReserve, left/20)))
 	return event.response(response), nil
+}
+
+// run runs a command and leaves time for the handover.
+func (s *server) run(ctx context.Context, command string) (any, error) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return nil, errNoDeadline
+	}
+	left := time.Until(deadline)
+	running, cancel := context.WithDeadline(ctx, deadline.Add(-min(reserve, left/3)))
+	defer cancel()
+	result, err := s.Command(running, command)
+	s.handOver(ctx, deadline.Add(-min(sendReserve, left/20)))
+	return result, err
 }
 
 // handle runs the handler until the deadline at most.

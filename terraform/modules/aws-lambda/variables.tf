@@ -150,7 +150,7 @@ variable "domain" {
 }
 
 variable "jobs" {
-  description = "Scheduled invocations by name: the schedule, cron(...) or rate(...) in UTC, and the event for the function. Meant for commands such as gc, which entrepot does not accept as events yet."
+  description = "Scheduled invocations by name: the schedule, cron(...) or rate(...) in UTC, and the event for the function. The event {\"command\":\"gc\"} runs the garbage collector."
   type = map(object({
     schedule = string
     event    = string
