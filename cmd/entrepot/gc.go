@@ -155,6 +155,9 @@ func (c config) collect(cmd *cobra.Command, g gc.Config, steps stepOptions, form
 	if g.Grace, err = durationFlag("--grace", steps.grace); err != nil {
 		return err
 	}
+	if g.Grace < 2*c.PresenceTTL && !steps.dryRun && !c.Store.isFolder() {
+		fmt.Fprintf(cmd.ErrOrStderr(), "--grace %s is less than twice %s (ENTREPOT_PRESENCE_TTL): replicas may redirect clients to what is gone\n", g.Grace, c.PresenceTTL)
+	}
 	g.Wait, g.DryRun = steps.wait, steps.dryRun
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -23,8 +23,9 @@ import (
 )
 
 const (
-	// gcGrace is the grace period of the collector in serve. A run deletes what an earlier one has marked.
-	gcGrace = time.Hour
+	// gcGrace is the least grace period of the collector in serve. It is shorter than the usual interval, so that a run
+	// deletes what the one before has marked.
+	gcGrace = 30 * time.Minute
 	// folderInterval is how often the collector runs on a file store by default.
 	folderInterval = time.Hour
 	// folderShare is the default size of a file store: its share of the space that was free or in use by the cache when it
@@ -78,7 +79,7 @@ func (c config) collectWhileServing(ctx context.Context, store backend.Store, co
 // collection returns what the settings say about garbage collection.
 func (c config) collection(store backend.Store, core *mirror.Mirror) (g gc.Config, err error) {
 	g = gc.Config{
-		Store: store, Realm: layout.Public, Grace: gcGrace, UseInterval: c.useInterval(),
+		Store: store, Realm: layout.Public, Grace: max(gcGrace, 2*c.PresenceTTL), UseInterval: c.useInterval(),
 		Limits: gc.Limits{MaxBytes: int64(c.MaxSize.size), MaxAge: time.Duration(c.MaxAge)},
 		Deleted: func(kind layout.Content, d digest.Digest) {
 			if kind == layout.Blobs {
