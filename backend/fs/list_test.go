@@ -42,7 +42,7 @@ func TestLargeFoldersAreListedInOrder(t *testing.T) { // not parallel: the limit
 			require.NoError(t, err)
 			listed = append(listed, o.Key)
 		}
-		require.Equal(t, len(want), len(listed), "after %q", after)
+		require.Len(t, listed, len(want), "after %q", after)
 		for i := range want {
 			require.Equal(t, want[i], listed[i], "after %q", after)
 		}
