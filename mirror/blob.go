@@ -124,6 +124,9 @@ func (m *Mirror) Blob(ctx context.Context, repo Repository, d digest.Digest) (*B
 			return blob, nil
 		}
 	}
+	if err := m.upstream(repo).Offline(); err != nil {
+		return nil, err
+	}
 	size := m.sizes.hint(d)
 	from := source{m.upstream(repo).Blob(repo, d).WithSize(size), size}
 	f, err := m.fills.Join(waiting, d, from)

@@ -23,6 +23,7 @@ type Config struct {
 	Budget    time.Duration  // for a response, beyond which an endpoint is slow; default 3 s
 	Reserve   float64        // share of a pull quota below which it is scarce: 0.1 is 10 %; 0 for never
 	Memory    *bounded.Share // for bodies that are read whole; nil for no limit
+	Offline   bool           // all requests fail with ErrOffline; Transport and Keychain are not used
 }
 
 // Registry is the client of one upstream. Its methods may be called concurrently. They return an *Error if the upstream's
@@ -34,6 +35,7 @@ type Registry struct {
 	budget    time.Duration
 	reserve   float64
 	memory    *bounded.Share
+	offline   bool
 	// givesRanges is set once a request for a range got one.
 	givesRanges atomic.Bool
 	heads       heads
@@ -42,6 +44,9 @@ type Registry struct {
 
 // New returns the client of an upstream. It sends no requests.
 func New(cfg Config) (*Registry, error) {
+	if cfg.Offline {
+		cfg.Transport, cfg.Keychain = offlineTransport{}, nil
+	}
 	if cfg.Keychain == nil {
 		cfg.Keychain = authn.NewMultiKeychain()
 	}
@@ -59,7 +64,7 @@ func New(cfg Config) (*Registry, error) {
 		cfg.Budget = 3 * time.Second
 	}
 	r := &Registry{
-		name: cfg.Name, downloads: cfg.Downloads, budget: cfg.Budget, reserve: cfg.Reserve, memory: cfg.Memory,
+		name: cfg.Name, downloads: cfg.Downloads, budget: cfg.Budget, reserve: cfg.Reserve, memory: cfg.Memory, offline: cfg.Offline,
 	}
 	for _, u := range cfg.Endpoints {
 		e, err := newEndpoint(u, cfg)

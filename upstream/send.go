@@ -52,6 +52,9 @@ func (r *Registry) send(ctx context.Context, q request, take accept) (*http.Resp
 
 // sendTo is send for some of the endpoints.
 func (r *Registry) sendTo(ctx context.Context, endpoints []*endpoint, q request, take accept) (*http.Response, error) {
+	if r.offline {
+		return nil, r.offlineError()
+	}
 	last := len(endpoints) - 1
 	asked := make([]bool, len(endpoints))
 	var origin *Error

@@ -34,6 +34,9 @@ func (r *Registry) Status() []EndpointStatus {
 	for _, e := range r.endpoints {
 		s := e.health.status()
 		s.URL = e.base.String()
+		if r.offline {
+			s.State, s.Reason = StateUnavailable, ErrOffline.Error()
+		}
 		all = append(all, s)
 	}
 	return all
@@ -42,6 +45,9 @@ func (r *Registry) Status() []EndpointStatus {
 // Trouble returns nil while at least one endpoint is healthy. Otherwise it returns an *Error that says why clients should be
 // served without this upstream if possible.
 func (r *Registry) Trouble() error {
+	if r.offline {
+		return r.offlineError()
+	}
 	var trouble *Error
 	for _, e := range r.endpoints {
 		if trouble = e.health.trouble(); trouble == nil {
@@ -63,7 +69,7 @@ func (r *Registry) MayRevalidate() bool {
 	if !r.heads.useful() {
 		q.method = http.MethodGet
 	}
-	return wouldAdmit(r.endpoints, q)
+	return !r.offline && wouldAdmit(r.endpoints, q)
 }
 
 // stateGate is a gate and the endpoint's state while it is closed.

@@ -43,6 +43,7 @@ type config struct {
 	GCRules    string       `env:"GC_RULES" doc:"File with limits for some images, as for entrepot gc --rules."`
 
 	Upstreams           upstreamList  `group:"Upstreams" env:"UPSTREAMS" envDefault:"docker.io,ghcr.io,quay.io,gcr.io,registry.k8s.io,public.ecr.aws,mcr.microsoft.com" doc:"Registries to mirror: comma-separated NAME[=ENDPOINT[|ENDPOINT...]]. Endpoints are URLs, tried in order; the default is https://NAME. The first upstream is the default."`
+	Offline             bool          `env:"OFFLINE" envDefault:"false" doc:"Send no requests to upstreams, for sites without access to them: cached tags are served however old they are, and what is not cached is an error."`
 	DockerConfig        secret        `env:"DOCKER_CONFIG" doc:"Credentials for upstreams: the text of a Docker config.json, or the ARN of an AWS Secrets Manager secret that contains it. Credentials that are not in it are read from Docker's own config.json (DOCKER_CONFIG)."`
 	UpstreamConnections int           `env:"UPSTREAM_CONNECTIONS" envDefault:"32" doc:"Concurrent blob downloads per upstream; further ones wait."`
 	UpstreamStall       time.Duration `env:"UPSTREAM_STALL" envDefault:"30s" doc:"A download without a byte for this long, or slower than ENTREPOT_UPSTREAM_MIN_SPEED, is resumed on a new connection."`

@@ -76,6 +76,14 @@ func examine(ctx context.Context, cfg config, images doctor.Images) []doctor.Fin
 		func() []doctor.Finding { return cfg.checkStore(ctx, log) },
 	}
 	for _, u := range cfg.Upstreams {
+		if cfg.Offline {
+			checks = append(checks, func() []doctor.Finding {
+				f := doctor.Findings{Subject: "upstream " + u.name}
+				f.OK("requests", "none: ENTREPOT_OFFLINE is set")
+				return f.All
+			})
+			continue
+		}
 		checks = append(checks, func() []doctor.Finding { return cfg.checkUpstream(ctx, u, images) })
 	}
 	results := make([][]doctor.Finding, len(checks))

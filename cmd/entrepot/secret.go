@@ -38,6 +38,9 @@ func (s secret) GoString() string { return s.String() }
 
 // readSecrets replaces ARNs of secrets by their texts.
 func (c *config) readSecrets(ctx context.Context, log *slog.Logger) error {
+	if c.Offline {
+		c.DockerConfig = "" // not needed, and Secrets Manager may be out of reach
+	}
 	ctx, cancel := context.WithTimeout(ctx, secretsTimeout)
 	defer cancel()
 	for variable, s := range map[string]*secret{"ENTREPOT_CDN_KEY": &c.CDNKey, "ENTREPOT_DOCKER_CONFIG": &c.DockerConfig} {

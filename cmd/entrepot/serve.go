@@ -147,6 +147,7 @@ func build(ctx context.Context, cfg config, log *slog.Logger, registry *promethe
 		Downloads: cfg.UpstreamConnections,
 		Budget:    cfg.UpstreamBudget,
 		Reserve:   float64(cfg.QuotaReserve),
+		Offline:   cfg.Offline,
 	}, func(name string, c *upstream.Config) {
 		c.Transport = counts.upstream(name, transport)
 		c.Memory = shareOf(memory, len(cfg.Upstreams))
@@ -155,6 +156,9 @@ func build(ctx context.Context, cfg config, log *slog.Logger, registry *promethe
 		return nil, nil, err
 	}
 	registry.MustRegister(upstreamMetrics(upstreams))
+	if cfg.Offline {
+		cfg.StaleMax = 0 // no tag can be revalidated
+	}
 	return store, mirror.New(mirror.Config{
 		Store:       store,
 		Upstreams:   upstreams,
