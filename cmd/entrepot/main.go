@@ -47,6 +47,7 @@ func rootCommand() *cobra.Command {
 		settingsCommand(), healthcheckCommand(), versionCommand(),
 	)
 	root.AddCommand(clientConfigCommand(), doctorCommand())
+	root.AddCommand(exportCommand(), importCommand())
 	return root
 }
 

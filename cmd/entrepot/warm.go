@@ -78,7 +78,7 @@ func (o warmOptions) read(args []string, stdin io.Reader) (images []string, plat
 		images = append(images, listed...)
 	}
 	if images = unique(images); len(images) == 0 && len(o.files) == 0 {
-		return nil, nil, usageError{errors.New("warm: name an image, for example docker.io/library/alpine:3.22, or a file with -f")}
+		return nil, nil, usageError{errors.New("name an image, for example docker.io/library/alpine:3.22, or a file with -f")}
 	}
 	if o.jobs < 1 {
 		return nil, nil, usageError{fmt.Errorf("--jobs: %d is too few; write 1 or more", o.jobs)}

@@ -36,7 +36,7 @@ func (i *image) referrers(ctx context.Context, of digest.Digest) error {
 		if err := i.all(ctx, index.Manifests); err != nil {
 			return err
 		}
-	case !isAbsent(err):
+	case !i.isAbsent(err):
 		return fmt.Errorf("referrers of %s: %w", of, err)
 	}
 	for _, tag := range standIns(of) {
@@ -45,7 +45,7 @@ func (i *image) referrers(ctx context.Context, of digest.Digest) error {
 			return err
 		}
 		standIn, doc, err := i.manifest(ctx, ref)
-		if isAbsent(err) {
+		if i.isAbsent(err) {
 			continue
 		}
 		if err != nil {
@@ -82,7 +82,7 @@ func (i *image) all(ctx context.Context, referrers []document.Descriptor) error 
 	return nil
 }
 
-func isAbsent(err error) bool {
+func (w *Warmer) isAbsent(err error) bool {
 	failed := new(mirror.UpstreamError)
-	return errors.As(err, &failed) && failed.NotFound()
+	return errors.As(err, &failed) && failed.NotFound() || w.Taker != nil && errors.Is(err, upstream.ErrOffline)
 }

@@ -30,6 +30,19 @@ type Config struct {
 	Referrers bool
 	// Blobs is how many blobs are fetched at a time; at least 1.
 	Blobs int64
+	// Cached selects the children of an index that are cached, if there are any, when Platforms is nil.
+	Cached bool
+	// Taker gets what is landed, also if it is stale or the bucket does not accept it; may be nil. Referrers that only an
+	// offline upstream knows are left out.
+	Taker Taker
+}
+
+// Taker gets the content of images. Its methods are called concurrently.
+type Taker interface {
+	// Manifest takes a manifest. tag is the tag that names it, or empty.
+	Manifest(tag string, manifest *mirror.Manifest) error
+	// Blob takes a blob, and reports its bytes as they come.
+	Blob(ctx context.Context, blob *mirror.Blob, p Progress) error
 }
 
 // Warmer lands images. Its methods can be called concurrently.
@@ -117,14 +130,19 @@ func (i *image) land(ctx context.Context, ref mirror.Reference) error {
 // manifest lands a manifest and returns what it names.
 func (i *image) manifest(ctx context.Context, ref mirror.Reference) (*mirror.Manifest, document.Document, error) {
 	answer, err := i.Mirror.Manifest(ctx, i.repo, ref)
-	if err == nil {
+	if err == nil && i.Taker == nil {
 		err = answer.Stale
 	}
 	if err != nil {
 		return nil, document.Document{}, err
 	}
-	if _, stored := answer.StoredAt(); !stored {
+	if _, stored := answer.StoredAt(); !stored && i.Taker == nil {
 		return nil, document.Document{}, fmt.Errorf("manifest %s: %w", answer.Digest, mirror.ErrUnstored)
+	}
+	if i.Taker != nil {
+		if err := i.Taker.Manifest(ref.Tag(), answer.Manifest); err != nil {
+			return nil, document.Document{}, err
+		}
 	}
 	i.count(int64(len(answer.Body)), 0)
 	doc, err := document.Parse(answer.Body)
@@ -142,7 +160,7 @@ func (i *image) content(ctx context.Context, of digest.Digest, doc document.Docu
 			i.group.Go(func() error { return i.blob(ctx, blob) })
 		}
 	}
-	children := i.selected(doc.Manifests)
+	children := i.selected(ctx, doc.Manifests)
 	if len(doc.Manifests) > 0 && len(children) == 0 {
 		return fmt.Errorf("%s has no image for the platforms, only for %s", of, platforms(doc.Manifests))
 	}
@@ -167,7 +185,15 @@ func (i *image) content(ctx context.Context, of digest.Digest, doc document.Docu
 }
 
 // selected returns the children for the platforms, and with Referrers their attestations.
-func (i *image) selected(children []document.Descriptor) []document.Descriptor {
+func (i *image) selected(ctx context.Context, children []document.Descriptor) []document.Descriptor {
+	if i.Platforms == nil && i.Cached {
+		cached := slices.DeleteFunc(slices.Clone(children), func(child document.Descriptor) bool {
+			return i.Mirror.CachedManifest(ctx, i.repo, child.Digest) == nil
+		})
+		if len(cached) > 0 {
+			return cached
+		}
+	}
 	if i.Platforms == nil {
 		return children
 	}
@@ -210,6 +236,13 @@ func (i *image) blob(ctx context.Context, d document.Descriptor) error {
 	}
 	if blob.Size != d.Size {
 		i.progress.Expect(blob.Size - d.Size)
+	}
+	if i.Taker != nil {
+		if err := i.Taker.Blob(ctx, blob, i.progress); err != nil {
+			return fmt.Errorf("blob %s: %w", d.Digest, err)
+		}
+		i.count(blob.Size, 0)
+		return nil
 	}
 	if !blob.Fetched() {
 		i.progress.Advance(blob.Size)
