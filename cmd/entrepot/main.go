@@ -47,7 +47,7 @@ func rootCommand() *cobra.Command {
 		settingsCommand(), healthcheckCommand(), versionCommand(),
 	)
 	root.AddCommand(clientConfigCommand(), doctorCommand())
-	root.AddCommand(exportCommand(), importCommand())
+	root.AddCommand(exportCommand(), importCommand(), copyCommand())
 	return root
 }
 

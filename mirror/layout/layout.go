@@ -29,6 +29,14 @@ func (r Realm) ManifestIn(registry, repository string, d digest.Digest) string {
 	return fmt.Sprintf("%s/types/%s/%s/_/%s/%s", r, registry, repository, d.Algorithm(), d.Encoded())
 }
 
+// Lasting returns the prefixes of what makes up the cache, each after those that its objects refer to: blobs, manifests, their
+// media types, lists, tags. Not among them is what concerns only this bucket: fills, marks, uses.
+func (r Realm) Lasting() []string {
+	return []string{r.prefix("blobs"), r.prefix("manifests"), r.prefix("types"), r.prefix("lists"), r.prefix("tags")}
+}
+
+func (r Realm) prefix(kind string) string { return string(r) + "/" + kind + "/" }
+
 // Tag returns the key of a tag's record. The segment "_", which no repository's name contains, separates the tag web of org/app
 // from the folder with the tags of org/app/web, since file stores and MinIO refuse an object where others have a folder.
 func (r Realm) Tag(registry, repository, tag string) string {

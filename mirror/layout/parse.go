@@ -59,3 +59,12 @@ func unescape(escaped string) string {
 	}
 	return tag.String()
 }
+
+// ParseManifestIn returns the digest in a key of ManifestIn.
+func (r Realm) ParseManifestIn(key string) (d digest.Digest, ok bool) {
+	rest, ok := strings.CutPrefix(key, string(r)+"/types/")
+	_, name, hasName := strings.Cut(rest, "/_/")
+	algorithm, hex, hasHex := strings.Cut(name, "/")
+	d = digest.NewDigestFromEncoded(digest.Algorithm(algorithm), hex)
+	return d, ok && hasName && hasHex && d.Validate() == nil
+}
