@@ -40,7 +40,7 @@ func exportCommand() *cobra.Command {
 		Use:   "export IMAGE...",
 		Short: "Write images to a folder or tar file, for sites without network",
 		Long: "Write images to an OCI image layout, a folder or a tar file: their manifests, layers, signatures and other referrers. What is not cached is " +
-			"fetched and cached first, unless ENTREPOT_OFFLINE is set. Each digest is verified. entrepot import, crane, skopeo and oras read the layout.\n\n" +
+			"fetched and cached first, unless ENTREPOT_OFFLINE is set. Each digest is verified. entrepot import, crane, skopeo and oras read the layout; oras finds images in it by digest.\n\n" +
 			"IMAGE is [REGISTRY/]REPOSITORY[:TAG][@DIGEST]; without a registry, the first upstream. A file given with -f lists images, as for warm. " +
 			"Of an image for several platforms, export writes the platforms that are cached, or all if none is. A folder that has a layout keeps its other images; " +
 			"a file is replaced. If export is interrupted, a folder keeps the blobs that are complete, and the next run skips them.",

@@ -61,7 +61,7 @@ func readIndexIn(f folder) ([]imagespec.Descriptor, error) {
 		return nil, err
 	}
 	defer from.Close()
-	index, err := readIndex(from)
+	index, err := readIndex(context.Background(), from) // a folder does not block
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

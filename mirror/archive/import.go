@@ -48,6 +48,9 @@ type Importer struct {
 	// referrers are the manifests that refer to a digest, by that digest.
 	referrers map[digest.Digest][]imagespec.Descriptor
 	tags      map[string]bool // names in the index
+
+	// partial means that the source is a cache: it may lack blobs, and says nothing about referrers.
+	partial bool
 }
 
 // OpenImporter opens a layout in a folder or a tar file. Close the importer. Errors: ErrNotLayout, the file system's.
@@ -60,7 +63,7 @@ func OpenImporter(ctx context.Context, path string, cfg ImportConfig) (*Importer
 	i := &Importer{
 		ImportConfig: cfg, from: from, referrers: map[digest.Digest][]imagespec.Descriptor{}, tags: map[string]bool{},
 	}
-	if i.index, err = readIndex(from); err != nil {
+	if i.index, err = readIndex(ctx, from); err != nil {
 		from.Close()
 		if errors.Is(err, fs.ErrNotExist) {
 			err = ErrNotLayout
@@ -78,16 +81,16 @@ func OpenImporter(ctx context.Context, path string, cfg ImportConfig) (*Importer
 func (i *Importer) Close() error { return i.from.Close() }
 
 // readIndex reads the index of a layout. Error: fs.ErrNotExist.
-func readIndex(from source) ([]imagespec.Descriptor, error) {
+func readIndex(ctx context.Context, from source) ([]imagespec.Descriptor, error) {
 	var version imagespec.ImageLayout
-	if err := readJSON(from, imagespec.ImageLayoutFile, &version); err != nil {
+	if err := readJSON(ctx, from, imagespec.ImageLayoutFile, &version); err != nil {
 		return nil, err
 	}
 	if version.Version != imagespec.ImageLayoutVersion {
 		return nil, fmt.Errorf("%w of version %s, but of version %.20q", ErrNotLayout, imagespec.ImageLayoutVersion, version.Version)
 	}
 	var index imagespec.Index
-	if err := readJSON(from, imagespec.ImageIndexFile, &index); err != nil {
+	if err := readJSON(ctx, from, imagespec.ImageIndexFile, &index); err != nil {
 		return nil, err
 	}
 	for _, d := range index.Manifests {
@@ -98,8 +101,8 @@ func readIndex(from source) ([]imagespec.Descriptor, error) {
 	return index.Manifests, nil
 }
 
-func readJSON(from source, name string, into any) error {
-	file, size, err := from.open(name)
+func readJSON(ctx context.Context, from source, name string, into any) error {
+	file, size, err := from.open(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -149,7 +152,7 @@ func (i *Importer) findReferrer(ctx context.Context, d imagespec.Descriptor) {
 
 // read reads a manifest and verifies it. Error: fs.ErrNotExist.
 func (i *Importer) read(ctx context.Context, d digest.Digest) ([]byte, error) {
-	file, size, err := i.from.open(blobName(d))
+	file, size, err := i.from.open(ctx, blobName(d))
 	if err != nil {
 		return nil, err
 	}
@@ -284,9 +287,9 @@ func (m *image) blob(ctx context.Context, d digest.Digest) error {
 	if err != nil {
 		return err
 	}
-	file, size, err := m.from.open(blobName(d))
+	file, size, err := m.from.open(ctx, blobName(d))
 	switch {
-	case cached && errors.Is(err, fs.ErrNotExist):
+	case (cached || m.partial) && errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
 		return fmt.Errorf("blob %s: %w", d, err)
@@ -299,7 +302,7 @@ func (m *image) blob(ctx context.Context, d digest.Digest) error {
 		return nil
 	}
 	err = intake.Put(ctx, m.Store, intake.Object{Key: m.Realm.Blob(d), Digest: d, Size: size, Open: func(ctx context.Context) (io.ReadCloser, error) {
-		file, _, err := m.from.open(blobName(d))
+		file, _, err := m.from.open(ctx, blobName(d))
 		if err != nil {
 			return nil, err
 		}
@@ -328,6 +331,9 @@ func (m *image) manifests(ctx context.Context, tag string) error {
 		}
 	}
 	for _, d := range m.found {
+		if m.partial {
+			break
+		}
 		referrers := map[digest.Digest][]byte{}
 		for _, r := range m.referrers[d.Digest] {
 			text, err := json.Marshal(r)

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"archive/tar"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +15,7 @@ import (
 // source is where a layout is read.
 type source interface {
 	// open opens a file. Error: fs.ErrNotExist.
-	open(name string) (io.ReadCloser, int64, error)
+	open(ctx context.Context, name string) (io.ReadCloser, int64, error)
 	io.Closer
 }
 
@@ -45,7 +46,7 @@ func openSource(path string) (source, error) {
 // folderSource follows no links out of the folder.
 type folderSource struct{ *os.Root }
 
-func (s folderSource) open(name string) (io.ReadCloser, int64, error) {
+func (s folderSource) open(_ context.Context, name string) (io.ReadCloser, int64, error) {
 	file, err := s.Open(filepath.FromSlash(name))
 	if err != nil {
 		return nil, 0, err
@@ -91,7 +92,7 @@ func readEntries(file *os.File) (map[string]entry, error) {
 	}
 }
 
-func (s tarSource) open(name string) (io.ReadCloser, int64, error) {
+func (s tarSource) open(_ context.Context, name string) (io.ReadCloser, int64, error) {
 	e, ok := s.entries[name]
 	if !ok {
 		return nil, 0, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
