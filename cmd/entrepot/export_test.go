@@ -2,11 +2,13 @@ package main_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -14,9 +16,12 @@ import (
 	ggcr "github.com/google/go-containerregistry/pkg/v1"
 	ggcrlayout "github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/entrepot-io/entrepot/infra/testenv"
 	"github.com/entrepot-io/entrepot/upstream/upstreamtest"
 )
 
@@ -55,6 +60,13 @@ func TestExportedImagesAreServedAtOfflineSite(t *testing.T) {
 			signature := "sha256-" + index.Digest.Encoded() + ".sig"
 			signed := w.upstream.Image("org/tool", "", 50)
 			w.upstream.Tag("org/tool", signature, signed.Digest)
+			sbom := w.upstream.Image(fillRepo, "", 70)
+			body, err := json.Marshal(imagespec.Manifest{
+				Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: imagespec.MediaTypeImageManifest, ArtifactType: "test/sbom",
+				Config: sbom.Config, Layers: sbom.Layers, Subject: &image.Descriptor,
+			})
+			require.NoError(t, err)
+			sbom.Descriptor = w.upstream.Manifest(fillRepo, "", imagespec.MediaTypeImageManifest, body)
 			online := w.start(t)
 			online.pull(t, fillRepo, "1", image)
 
@@ -124,6 +136,12 @@ func TestExportedImagesAreServedAtOfflineSite(t *testing.T) {
 			a := r.request(t, "/v2/org/tool/manifests/latest")
 			assert.Equal(t, http.StatusOK, a.StatusCode)
 			assert.Equal(t, string(index.Body), a.body)
+			r.pull(t, fillRepo, sbom.Digest.String(), sbom)
+			var referrers imagespec.Index
+			require.NoError(t, json.Unmarshal([]byte(r.request(t, "/v2/"+fillRepo+"/referrers/"+image.Digest.String()).body), &referrers))
+			require.Len(t, referrers.Manifests, 1)
+			assert.Equal(t, sbom.Digest, referrers.Manifests[0].Digest)
+			assert.Equal(t, "test/sbom", referrers.Manifests[0].ArtifactType)
 			assert.Equal(t, http.StatusOK, r.request(t, "/v2/org/tool/referrers/"+index.Digest.String()).StatusCode)
 			assert.Zero(t, dials.Load())
 		})
@@ -281,4 +299,53 @@ func TestExportRejectsWrongUsage(t *testing.T) {
 	assert.Empty(t, exported.Images[1].Error)
 	w.runJSON(t, &exported, "import", "--from", filepath.Join(empty, "some.tar"))
 	assert.Equal(t, []string{"docker.io/" + fillRepo + ":1"}, names(exported))
+}
+
+func TestInterruptedImportAndCopyGoOn(t *testing.T) {
+	t.Parallel()
+	origin := newFolderCluster(t, filepath.Join(t.TempDir(), "store"))
+	image := origin.upstream.Image(fillRepo, "1", 30<<20)
+	folder := filepath.Join(t.TempDir(), "images")
+	var exported movedImages
+	origin.runJSON(t, &exported, "export", "app:1", "--to", folder)
+	for name, args := range map[string]func(store string) []string{
+		"import": func(string) []string { return []string{"import", "--from", folder} },
+		"copy":   func(store string) []string { return []string{"copy", "--from", origin.storeURL(t), "--to", store} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newCluster(t)
+			var largest atomic.Bool
+			url := behindProxy(t, w, &quirk{
+				matches: func(r *http.Request) bool {
+					return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/blobs/") && r.ContentLength > 1<<20
+				},
+				respond: func(*testenv.S3, http.Handler) http.Handler {
+					return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+						largest.Store(true)
+						_, _ = io.Copy(io.Discard, r.Body)
+						<-r.Context().Done()
+					})
+				},
+			})
+			cmd := exec.Command(w.program, args(url)...)
+			cmd.Env = append([]string{"HOME=" + t.TempDir()}, append(w.store, "ENTREPOT_STORE="+url)...)
+			var stderr strings.Builder
+			cmd.Stderr = &stderr
+			require.NoError(t, cmd.Start())
+			waitFor(t, "the layer is on its way", largest.Load)
+			require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+			began := time.Now()
+			require.Error(t, cmd.Wait())
+			assert.Less(t, time.Since(began), 3*time.Second)
+			assert.Equal(t, 1, cmd.ProcessState.ExitCode())
+			assert.Contains(t, stderr.String(), "interrupted")
+			assert.Empty(t, w.bucket.keys(t, "public/blobs/sha256/"+image.Layers[0].Digest.Encoded()))
+			assert.Empty(t, append(w.bucket.keys(t, "public/manifests/"), w.bucket.keys(t, "public/tags/")...))
+
+			again := w.run(t, args(w.storeURL(t))...)
+			require.Zero(t, again.exit, again.stderr)
+			w.start(t, "ENTREPOT_OFFLINE=true").pull(t, fillRepo, "1", image)
+		})
+	}
 }
