@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,23 +13,27 @@ import (
 type commandResult struct {
 	stdout, stderr string
 	exit           int
-	peak           int64 // bytes of resident memory
 }
 
 // run runs a command on the cluster's store.
 func (w *cluster) run(t *testing.T, args ...string) commandResult {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), w.program, args...)
-	cmd.Env = append([]string{"ENTREPOT_UPSTREAMS=docker.io=" + w.upstream.URL(), "HOME=" + t.TempDir()}, w.store...)
+	cmd := w.command(t, args...)
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	if exit := new(exec.ExitError); err != nil {
 		require.ErrorAs(t, err, &exit)
 	}
-	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	require.True(t, ok)
-	return commandResult{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode(), usage.Maxrss << 10}
+	return commandResult{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+// command returns a command on the cluster's store.
+func (w *cluster) command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), w.program, args...)
+	cmd.Env = append([]string{"ENTREPOT_UPSTREAMS=docker.io=" + w.upstream.URL(), "HOME=" + t.TempDir()}, w.store...)
+	return cmd
 }
 
 // runJSON runs a command with --output json, which must succeed, and decodes the result.

@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
@@ -111,8 +110,7 @@ func TestInterruptedCommandsGoOn(t *testing.T) {
 		waitFor(t, "the images are stored", func() bool { return w.usage(t).Fills.Objects == 0 && len(w.listed(t, "ls")) == 3 })
 
 		h := w.hold(t, c.holds)
-		cmd := exec.Command(w.program, append(c.args, "--store", fmt.Sprintf("minio+%s/%s", h.url, w.bucket.name))...)
-		cmd.Env = append([]string{"ENTREPOT_UPSTREAMS=docker.io=" + w.upstream.URL(), "HOME=" + t.TempDir()}, w.store...)
+		cmd := w.command(t, append(c.args, "--store", fmt.Sprintf("minio+%s/%s", h.url, w.bucket.name))...)
 		var stderr strings.Builder
 		cmd.Stderr = &stderr
 		require.NoError(t, cmd.Start())

@@ -110,8 +110,12 @@ func TestNothingWrittenToDiskWithBucket(t *testing.T) {
 		status, said, err := r.program.get(t, w.blob(1, 100).path())
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, status, "%s", said)
-		passed := r.logged(t, "blob passed through")
-		require.Len(t, passed, 1, "events of a blob that could not be stored")
+		var passed []logLine
+		waitFor(t, "the event of a blob that could not be stored", func() bool {
+			passed = r.logged(t, "blob passed through")
+			return len(passed) > 0
+		})
+		require.Len(t, passed, 1)
 		assert.Contains(t, fmt.Sprint(passed[0]), syscall.EFBIG.Error())
 	})
 }

@@ -3,7 +3,6 @@ package main_test
 import (
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -97,8 +96,7 @@ func TestInterruptedWarmGoesOn(t *testing.T) {
 	w := newCluster(t)
 	image := w.upstream.Image("library/app", "1", 30<<20)
 	w.upstream.Faults.Set(upstreamtest.Fault{Kind: upstreamtest.CDNGet, BytesPerSecond: 2 << 20})
-	cmd := exec.Command(w.program, "warm", "app:1")
-	cmd.Env = append([]string{"ENTREPOT_UPSTREAMS=docker.io=" + w.upstream.URL(), "HOME=" + t.TempDir()}, w.store...)
+	cmd := w.command(t, "warm", "app:1")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	require.NoError(t, cmd.Start())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,12 +63,25 @@ func ExpireUploads(ctx context.Context, s Sweeping, root, prefix string, before 
 		}
 	}
 	err = eachUpload(ctx, s, root, prefix, func(found FoundUpload) error {
-		key, ok := strings.CutPrefix(decodedBelow(root+prefix, found.Key), root)
-		if !ok || !found.Begun.Before(before) {
+		if !found.Begun.Before(before) {
 			return nil
 		}
-		expired++
-		return abortUpload(ctx, s, key, found.ID)
+		// The key may be encoded or not. An abort names both key and upload, so a wrong key does no harm.
+		ours := false
+		for _, listed := range readings(found.Key) {
+			key, below := strings.CutPrefix(listed, root)
+			if !below || !strings.HasPrefix(key, prefix) || backend.CheckKey(key) != nil {
+				continue
+			}
+			ours = true
+			if err := abortUpload(ctx, s, key, found.ID); err != nil {
+				return err
+			}
+		}
+		if ours {
+			expired++
+		}
+		return nil
 	})
 	return expired, err
 }
@@ -101,17 +115,18 @@ func abortUpload(ctx context.Context, s Sweeping, key, id string) error {
 	return err
 }
 
-// readsAs reports whether a listed key is key, possibly encoded. Ceph RGW 16.2 encodes without saying so, and spaces as %20.
-func readsAs(listed, key string) bool {
-	if listed == key {
-		return true
-	}
+// readsAs reports whether a listed key is key, possibly encoded.
+func readsAs(listed, key string) bool { return slices.Contains(readings(listed), key) }
+
+// readings returns the keys that a listed one may stand for. Ceph RGW 16.2 encodes without saying so, and spaces as %20.
+func readings(listed string) []string {
+	keys := []string{listed}
 	for _, decode := range []func(string) (string, error){url.QueryUnescape, url.PathUnescape} {
-		if plain, err := decode(listed); err == nil && plain == key {
-			return true
+		if plain, err := decode(listed); err == nil && !slices.Contains(keys, plain) {
+			keys = append(keys, plain)
 		}
 	}
-	return false
+	return keys
 }
 
 // decodedBelow decodes a listed key if it begins with prefix only after decoding.
