@@ -169,7 +169,7 @@ func (u URLs) checkExpiry(ctx context.Context, f *Findings, key string) {
 	defer resp.Body.Close()
 	if resp.StatusCode/100 == 2 {
 		f.Warn("expiry", fmt.Sprintf("a URL that has expired is answered %d", resp.StatusCode),
-			"whoever has seen a URL can download the blob forever", "do not let everybody read the bucket, nor a cache in front of it answer without the store")
+			"anyone who has seen a URL can always download the blob", "make the bucket private, and let no cache in front of it answer without asking the store")
 		return
 	}
 	f.OK("expiry", "a URL that has expired is answered %d", resp.StatusCode)

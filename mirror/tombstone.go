@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +30,10 @@ func (m *Mirror) spared(ctx context.Context, d digest.Digest) (bool, error) {
 	if err != nil || !marked {
 		return err == nil, err
 	}
-	if err := m.putMark(ctx, d, layout.Used); err != nil {
+	err = backend.InTime(ctx, storeTimeout, func(ctx context.Context) error {
+		return touch(ctx, m.Store, m.realm.Mark(layout.Blobs, d, layout.Used))
+	})
+	if err != nil {
 		m.Log.Debug("use of a marked blob not recorded", "digest", d.String(), "error", err)
 	}
 	for {
@@ -66,13 +68,6 @@ func (m *Mirror) statMark(ctx context.Context, d digest.Digest, mark layout.Mark
 		return object, false, nil
 	}
 	return object, false, fmt.Errorf("look for the tombstone of blob %s: %w", d, err)
-}
-
-func (m *Mirror) putMark(ctx context.Context, d digest.Digest, mark layout.Mark) error {
-	return backend.InTime(ctx, storeTimeout, func(ctx context.Context) error {
-		_, err := m.Store.Put(ctx, m.realm.Mark(layout.Blobs, d, mark), bytes.NewReader(nil), 0, backend.PutOptions{})
-		return err
-	})
 }
 
 func ignoreNotFound(err error) error {

@@ -7,8 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -93,7 +91,7 @@ type copyReport struct {
 }
 
 func copyStore(cmd *cobra.Command, c copying.Config, format outputFormat) error {
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible(cmd)
 	defer stop()
 	began := time.Now()
 	shown := startProgress(cmd.ErrOrStderr())
@@ -103,7 +101,7 @@ func copyStore(cmd *cobra.Command, c copying.Config, format outputFormat) error 
 	report, err := copying.Run(ctx, c)
 	shown.stop()
 	if err != nil && ctx.Err() != nil {
-		err = errors.New("interrupted; run the command again to continue")
+		err = errInterrupted
 	}
 	for _, failed := range report.Failed {
 		err = errors.Join(err, fmt.Errorf("copy %s: %s", failed.Key, failed.Error))

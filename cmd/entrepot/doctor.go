@@ -6,11 +6,9 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,7 +43,7 @@ func doctorCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+		ctx, stop := interruptible(cmd)
 		defer stop()
 		found := make(chan []doctor.Finding, 1)
 		go func() { found <- examine(ctx, cfg, known) }()

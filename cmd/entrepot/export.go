@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -85,7 +82,7 @@ type moveReport struct {
 }
 
 func exportAll(cmd *cobra.Command, cfg config, o exportOptions, images []string, platforms []v1.Platform) (err error) {
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible(cmd)
 	defer stop()
 	cfg.RecordUse = false // nobody has used these images
 	core, _, err := cfg.openCore(ctx)

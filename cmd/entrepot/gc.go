@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -159,7 +156,7 @@ func (c config) collect(cmd *cobra.Command, g gc.Config, steps stepOptions, form
 		fmt.Fprintf(cmd.ErrOrStderr(), "--grace %s is less than twice %s (ENTREPOT_PRESENCE_TTL): replicas may redirect clients to what is gone\n", g.Grace, c.PresenceTTL)
 	}
 	g.Wait, g.DryRun = steps.wait, steps.dryRun
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible(cmd)
 	defer stop()
 	store, err := c.openStore(ctx, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -171,7 +168,7 @@ func (c config) collect(cmd *cobra.Command, g gc.Config, steps stepOptions, form
 	report, err := gc.Run(ctx, g)
 	shown.stop()
 	if err != nil && ctx.Err() != nil {
-		err = errors.New("interrupted; run the command again to continue")
+		err = errInterrupted
 	}
 	if format == "json" {
 		err = errors.Join(err, printJSON(cmd.OutOrStdout(), report))

@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -63,7 +60,7 @@ func importCommand() *cobra.Command {
 }
 
 func importAll(cmd *cobra.Command, cfg config, o importOptions) error {
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible(cmd)
 	defer stop()
 	cfg.Offline, cfg.RecordUse = true, false
 	core, store, err := cfg.openCore(ctx)
@@ -96,7 +93,7 @@ func importAll(cmd *cobra.Command, cfg config, o importOptions) error {
 		return moved{Digest: e.Digest, Bytes: i.Bytes, New: i.Stored}, err
 	})
 	if ctx.Err() != nil {
-		return errors.New("interrupted; run the command again to continue")
+		return errInterrupted
 	}
 	return errors.Join(printMoved(cmd.OutOrStdout(), *o.output, report, "stored", "cached"), failed)
 }

@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -40,7 +37,7 @@ func resetCommand() *cobra.Command {
 				return err
 			}
 		}
-		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+		ctx, stop := interruptible(cmd)
 		defer stop()
 		store, err := cfg.openStore(ctx, nil, slog.New(slog.DiscardHandler))
 		if err != nil {
@@ -50,7 +47,7 @@ func resetCommand() *cobra.Command {
 		deleted, err := removeAll(ctx, store, func(n int64) { shown.set(humanize.Comma(n) + " objects deleted") })
 		shown.stop()
 		if err != nil && ctx.Err() != nil {
-			err = errors.New("interrupted; run the command again to continue")
+			err = errInterrupted
 		}
 		if *format == "json" {
 			return errors.Join(err, printJSON(cmd.OutOrStdout(), map[string]inventory.Amount{"deleted": deleted}))

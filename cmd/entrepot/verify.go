@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"os/signal"
 	"strconv"
-	"syscall"
 
 	"github.com/dustin/go-humanize"
 	"github.com/opencontainers/go-digest"
@@ -66,7 +63,7 @@ func verifyCommand() *cobra.Command {
 }
 
 func (c config) verify(cmd *cobra.Command, v verify.Config, o verifyOptions) error {
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible(cmd)
 	defer stop()
 	c.RecordUse = false // nobody uses what is verified
 	log := slog.New(slog.DiscardHandler)
@@ -91,7 +88,7 @@ func (c config) verify(cmd *cobra.Command, v verify.Config, o verifyOptions) err
 	report, err := verify.Run(ctx, v)
 	shown.stop()
 	if err != nil && ctx.Err() != nil {
-		err = errors.New("interrupted; run the command again to continue")
+		err = errInterrupted
 	}
 	err = errors.Join(append([]error{err}, report.Errors...)...)
 	for _, bad := range report.Bad {

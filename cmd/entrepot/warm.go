@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"os/signal"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -114,7 +111,7 @@ type warmReport struct {
 }
 
 func warmAll(cmd *cobra.Command, cfg config, o warmOptions, images []string, platforms []v1.Platform) error {
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible(cmd)
 	defer stop()
 	cfg.RecordUse = false // nobody has used these images yet
 	log := slog.New(slog.DiscardHandler)

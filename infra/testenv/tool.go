@@ -10,8 +10,7 @@ import (
 	"testing"
 )
 
-// Tool returns the path of a program: from .tools/bin, where `make tools` installs it, or else from the PATH. It calls Missing
-// if neither has it.
+// Tool returns the path of a program in .tools/bin (see `make tools`), otherwise on the PATH. It calls Missing if it finds none.
 func Tool(t testing.TB, name string) string {
 	t.Helper()
 	if path := filepath.Join(Root(), ".tools", "bin", name); isFile(path) {

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// fillRetention is how long the state of a fill is kept after its last write, so that a later request can resume it.
-	fillRetention = 24 * time.Hour
+	// FillRetention is how long the state of a fill is kept after its last write, so that a later request can resume it. The
+	// lifecycle rule in docs/stores.md has the same value.
+	FillRetention = 24 * time.Hour
 	// strayRetention is how long a tombstone stays after its object was deleted. Replicas look for the object and the
 	// tombstone one after the other.
 	strayRetention = 2 * time.Minute
@@ -37,7 +38,7 @@ func (c *collector) sweep(ctx context.Context, p *plan, report *Report) error {
 		return err
 	}
 	if expirer, ok := c.Store.(backend.UploadExpirer); ok {
-		swept, err := expirer.ExpireUploads(ctx, string(c.Realm)+"/", p.now.Add(-fillRetention))
+		swept, err := expirer.ExpireUploads(ctx, string(c.Realm)+"/", p.now.Add(-FillRetention))
 		if report.Swept += int64(swept); err != nil {
 			return err
 		}
@@ -56,7 +57,7 @@ func (c *collector) sweepFills(ctx context.Context, now time.Time, report *Repor
 	var folder string
 	var written time.Time
 	flush := func() error {
-		old := now.Sub(written) >= fillRetention
+		old := now.Sub(written) >= FillRetention
 		together := keys
 		keys, written = nil, time.Time{}
 		if !old {

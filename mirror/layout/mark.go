@@ -15,14 +15,14 @@ const (
 	Manifests Content = "manifests"
 )
 
-// Mark is an empty object about content that is to be deleted.
+// Mark names an empty object that the garbage collector or a replica writes about content.
 type Mark string
 
 // Marks. docs/garbage-collection.md says how they work together.
 const (
-	Tombstone Mark = "tombstone" // it is to be deleted
-	Used      Mark = "used"      // a replica has met the tombstone and still uses the content
-	Deleting  Mark = "deleting"  // it is being deleted; no replica may rely on it
+	Tombstone Mark = "tombstone" // gc will delete the content
+	Used      Mark = "used"      // a replica has found the tombstone, and uses the content
+	Deleting  Mark = "deleting"  // gc is deleting the content; no replica may rely on it
 	Unwanted  Mark = "unwanted"  // an operator has removed the image that begins with this manifest
 )
 

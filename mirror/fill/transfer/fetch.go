@@ -148,8 +148,8 @@ func (t *Transfer) respond(ctx, ranging context.Context, s *share, at, end int64
 	return got, got.err
 }
 
-// landSegment reads the rest of segment n into memory, where readers find it at once. It passes on a complete segment to be
-// stored, and returns how many bytes arrived.
+// landSegment reads the rest of segment n into memory. Readers see each byte as it arrives. landSegment passes a complete
+// segment to the function that stores it, and returns the number of bytes that arrived.
 func (t *Transfer) landSegment(ctx context.Context, hold *budget.Hold, body io.Reader, n int) (int64, error) {
 	buf, begun, err := t.Blob.Buffer(hold, n)
 	if err != nil {

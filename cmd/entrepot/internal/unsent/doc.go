@@ -2,5 +2,5 @@
 // megabytes of a response for a client that reads slowly. It sends them even after the process has exited, unless the
 // network of a container is removed together with the process.
 //
-// The package works on Linux only, where containers run. Elsewhere it does nothing.
+// On systems other than Linux the package does nothing.
 package unsent
