@@ -89,7 +89,7 @@ var cacheStates = []struct {
 	name string
 	age  time.Duration
 }{
-	{"was never asked for", -1},
+	{"was never requested", -1},
 	{"is younger than `ENTREPOT_TAG_TTL`", time.Second},
 	{"is older", time.Hour},
 	{"is older than `ENTREPOT_STALE_MAX`", staleMax + time.Hour},

@@ -136,7 +136,7 @@ func redirectNobody() (never handlers.Redirect) {
 
 func TestRefusalTableMatchesBehavior(t *testing.T) {
 	t.Parallel()
-	rows := [][]string{{"asked for", "answer"}}
+	rows := [][]string{{"request", "response"}}
 	var wg sync.WaitGroup
 	for _, refusal := range refusals {
 		row := []string{refusal.name, ""}

@@ -97,7 +97,7 @@ func assertFailureLogged(t *testing.T, r *replica, b coldBlob) {
 		assert.Equal(t, b.digest.String(), line.text("digest"))
 		assert.Equal(t, "docker.io", line.text("upstream"))
 		assert.Equal(t, fillRepo, line.text("repository"))
-		assert.Contains(t, line.text("error"), "not the blob that was asked for")
+		assert.Contains(t, line.text("error"), "not the requested blob")
 	}
 	assert.GreaterOrEqual(t, r.metric(t, "entrepot_fills_failed_total"), float64(len(failed)))
 }

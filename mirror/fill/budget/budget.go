@@ -21,7 +21,7 @@ const (
 )
 
 // ErrBusy is wrapped if the process has no place for another fill.
-var ErrBusy = errors.New("too many blobs are on their way; ask again")
+var ErrBusy = errors.New("too many blobs are on their way; try again later")
 
 // ErrGiveWay is returned to a stream that has to give up its slot: others wait for the slot, and there is no memory for
 // the stream's next segment.

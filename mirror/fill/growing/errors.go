@@ -7,7 +7,7 @@ import (
 
 var (
 	// ErrBadBlob is wrapped if the bytes that arrived are not the blob: wrong, too few or too many.
-	ErrBadBlob = errors.New("not the blob that was asked for")
+	ErrBadBlob = errors.New("not the requested blob")
 	// ErrTooLarge is wrapped if a blob needs more memory than is configured.
 	ErrTooLarge = errors.New("the blob is too large for this configuration")
 	// ErrUnstored is wrapped if a blob passes through without being stored. Its bytes can be read all the same.

@@ -41,11 +41,11 @@ func (onePlace) Doubted() []string               { return nil }
 func (onePlace) DoubtAlso([]string)              {}
 
 // errElsewhere: the first bytes are unusable, and the source has another place.
-var errElsewhere = errors.New("asked for elsewhere")
+var errElsewhere = errors.New("trying another endpoint")
 
 // elsewhere logs that the blob will come from another place. The error wraps errElsewhere and why.
 func (t *Transfer) elsewhere(why error) error {
-	t.Log.Info("blob asked for elsewhere", "error", why)
+	t.Log.Info("trying another endpoint", "error", why)
 	return fmt.Errorf("%w: %w", errElsewhere, why)
 }
 
