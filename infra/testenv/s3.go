@@ -69,9 +69,17 @@ func (s *S3) Uploads(t testing.TB, bucket, key string) []string {
 // Client returns a client with the server's own credentials, for direct access that bypasses the code under test.
 func (s *S3) Client(t testing.TB) *minio.Client {
 	t.Helper()
+	transport, err := minio.DefaultTransport(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// After an empty upload with a streamed signature, versitygw 1.8 takes the rest of its body for the connection's next
+	// request, which then fails with 400 ("An error occurred when parsing the HTTP request"). The backends do not sign that way.
+	transport.DisableKeepAlives = s.Name == "versitygw"
 	client, err := minio.New(s.Addr, &minio.Options{
-		Creds:  credentials.NewStaticV4(s.AccessKey, s.SecretKey, ""),
-		Region: s.Region,
+		Creds:     credentials.NewStaticV4(s.AccessKey, s.SecretKey, ""),
+		Region:    s.Region,
+		Transport: transport,
 	})
 	if err != nil {
 		t.Fatal(err)
